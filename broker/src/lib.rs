@@ -1,6 +1,8 @@
 //! An in-memory, Kafka-compatible broker.
 
 mod error_code;
+#[cfg_attr(not(test), expect(dead_code, reason = "the cluster does not use groups yet"))]
+mod group;
 
 pub use error_code::ErrorCode;
 
