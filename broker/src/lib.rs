@@ -1,6 +1,7 @@
 //! An in-memory, Kafka-compatible broker.
 
 mod error_code;
+mod wire;
 
 pub use error_code::ErrorCode;
 

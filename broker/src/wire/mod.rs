@@ -1,0 +1,3 @@
+//! Bytes to typed requests and back.
+
+pub(crate) mod schema;
