@@ -11,9 +11,12 @@ mod api;
 mod cluster;
 mod error;
 mod error_code;
+<<<<<<< HEAD
 mod log;
 mod server;
 mod settings;
+=======
+>>>>>>> schema
 mod wire;
 
 use std::sync::Arc;
