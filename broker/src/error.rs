@@ -35,6 +35,10 @@ impl Error {
             }
             _ => format!("{source}."),
         };
-        Self::Listen { address: format!("{}:{port}", host.unwrap_or("127.0.0.1 and ::1")), hint, source }
+        Self::Listen {
+            address: format!("{}:{port}", host.unwrap_or("127.0.0.1 and ::1")),
+            hint,
+            source,
+        }
     }
 }

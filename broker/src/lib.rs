@@ -11,12 +11,9 @@ mod api;
 mod cluster;
 mod error;
 mod error_code;
-<<<<<<< HEAD
 mod log;
 mod server;
 mod settings;
-=======
->>>>>>> schema
 mod wire;
 
 use std::sync::Arc;
@@ -126,7 +123,9 @@ impl Builder {
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;
         }
         let host = self.host.as_deref();
-        let listening = server::bind(host, self.port).await.and_then(|listeners| Server::start(listeners, &cluster));
+        let listening = server::bind(host, self.port)
+            .await
+            .and_then(|listeners| Server::start(listeners, &cluster));
         let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
         let bootstrap_servers = server.addresses[0].to_string();
         Ok(Broker { server, cluster, bootstrap_servers })

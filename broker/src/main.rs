@@ -9,8 +9,11 @@ use tracing_subscriber::EnvFilter;
 
 /// An in-memory, Kafka-compatible broker: no JVM, no Docker, gone when it stops.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Logs go to stderr; RUST_LOG=debug shows every request.\n\
-    Example: mini-kafka --port 0 --topic orders:3 --override auto.create.topics.enable=false")]
+#[command(
+    version,
+    after_help = "Logs go to stderr; RUST_LOG=debug shows every request.\n\
+    Example: mini-kafka --port 0 --topic orders:3 --override auto.create.topics.enable=false"
+)]
 struct Flags {
     /// The port to listen on; 0 picks a free one.
     #[arg(short, long, default_value_t = 9092)]
@@ -42,12 +45,15 @@ enum LogFormat {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE, such as num.partitions=6")?;
+    let (key, value) =
+        text.split_once('=').ok_or("write it as KEY=VALUE, such as num.partitions=6")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn topic(text: &str) -> Result<(String, i32), String> {
-    let parsed = text.rsplit_once(':').and_then(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
+    let parsed = text
+        .rsplit_once(':')
+        .and_then(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
     parsed.ok_or_else(|| "write it as NAME:PARTITIONS, such as orders:3".to_owned())
 }
 
@@ -83,7 +89,10 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     writeln!(stdout, "BOOTSTRAP_SERVERS={}", broker.bootstrap_servers())
         .and_then(|()| stdout.flush())
         .context("Could not tell the address on stdout")?;
-    tracing::info!(bootstrap_servers = broker.bootstrap_servers(), "ready; Ctrl-C stops the broker");
+    tracing::info!(
+        bootstrap_servers = broker.bootstrap_servers(),
+        "ready; Ctrl-C stops the broker"
+    );
     stop.await;
     tracing::info!("stopping; everything was in memory and is gone now");
     broker.shutdown().await;

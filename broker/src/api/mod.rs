@@ -34,7 +34,7 @@ macro_rules! apis {
                 $((ApiKey::$key, $min..=$max) => {
                     let message = request.decode()?;
                     let reply = apis!(@call $how $($module)::+::answer(cx, message));
-                    frame(request, reply.into())
+                    frame(request, reply)
                 })*
                 (ApiKey::ApiVersions, _) => frame(request, Reply::Answer(cluster::api_versions::unsupported())),
                 (key, version) => Err(Malformed(format!(
@@ -44,24 +44,25 @@ macro_rules! apis {
         }
     };
     (@first $first:literal $($rest:literal)?) => { $first };
-    (@call sync $call:expr) => { $call };
-    (@call waits $call:expr) => { $call.await };
+    (@call answers $call:expr) => { Reply::Answer($call) };
+    (@call waits $call:expr) => { Reply::Answer($call.await) };
+    (@call replies $call:expr) => { $call };
 }
 
 apis! {
-    // API              versions            handler                       may it wait?
-    Produce             3..=13 advertised 0 => records::produce           sync;
+    // API              versions            handler                       how
+    Produce             3..=13 advertised 0 => records::produce           replies;
     Fetch               4..=18              => records::fetch             waits;
-    ListOffsets         1..=10              => records::list_offsets      sync;
-    Metadata            0..=13              => cluster::metadata          sync;
-    ApiVersions         0..=4               => cluster::api_versions      sync;
-    CreateTopics        2..=7               => admin::create_topics       sync;
-    DeleteTopics        1..=6               => admin::delete_topics       sync;
-    DeleteRecords       0..=2               => records::delete_records    sync;
-    InitProducerId      0..=5               => records::init_producer_id  sync;
-    DescribeConfigs     1..=4               => admin::describe_configs    sync;
-    CreatePartitions    0..=3               => admin::create_partitions   sync;
-    DescribeCluster     0..=2               => cluster::describe_cluster  sync;
+    ListOffsets         1..=10              => records::list_offsets      answers;
+    Metadata            0..=13              => cluster::metadata          answers;
+    ApiVersions         0..=4               => cluster::api_versions      answers;
+    CreateTopics        2..=7               => admin::create_topics       answers;
+    DeleteTopics        1..=6               => admin::delete_topics       answers;
+    DeleteRecords       0..=2               => records::delete_records    answers;
+    InitProducerId      0..=5               => records::init_producer_id  answers;
+    DescribeConfigs     1..=4               => admin::describe_configs    answers;
+    CreatePartitions    0..=3               => admin::create_partitions   answers;
+    DescribeCluster     0..=2               => cluster::describe_cluster  answers;
 }
 
 /// A line of the table.
@@ -112,12 +113,6 @@ pub(crate) enum Reply<A> {
     Close(String),
 }
 
-impl<A> From<A> for Reply<A> {
-    fn from(answer: A) -> Self {
-        Reply::Answer(answer)
-    }
-}
-
 /// Answers one request. `None` means that the client expects no answer.
 ///
 /// # Errors
@@ -135,7 +130,9 @@ pub(crate) async fn answer(
 
 fn frame<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Option<Frame>, Malformed> {
     match reply {
-        Reply::Answer(body) => wire::answer(request.key, request.version, request.correlation_id, &body).map(Some),
+        Reply::Answer(body) => {
+            wire::answer(request.key, request.version, request.correlation_id, &body).map(Some)
+        }
         Reply::Nothing => Ok(None),
         Reply::Close(reason) => Err(Malformed(reason)),
     }

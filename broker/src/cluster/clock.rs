@@ -15,7 +15,8 @@ pub(crate) struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { started_at: millis(since_epoch), started: Instant::now() }
     }
 }

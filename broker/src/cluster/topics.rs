@@ -113,12 +113,17 @@ impl Topics {
         check_count(partitions)?;
         let mut settings = self.defaults.clone();
         for (key, value) in &overrides {
-            settings.set(key, value).map_err(|bad| refuse(ErrorCode::InvalidConfig, bad.to_string()))?;
+            settings
+                .set(key, value)
+                .map_err(|bad| refuse(ErrorCode::InvalidConfig, bad.to_string()))?;
         }
 
         let mut all = self.all.write();
         if all.by_name.contains_key(&name) {
-            return Err(refuse(ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+            return Err(refuse(
+                ErrorCode::TopicAlreadyExists,
+                format!("Topic '{name}' already exists."),
+            ));
         }
         // Kafka's metrics write '.' as '_', so two names that differ only there would be mixed up.
         let as_metric = |name: &str| name.replace('.', "_");
@@ -154,7 +159,9 @@ impl Topics {
             let message = if count == has {
                 format!("Topic already has {count} partition(s).")
             } else {
-                format!("The topic {name} currently has {has} partition(s); {count} would not be an increase.")
+                format!(
+                    "The topic {name} currently has {has} partition(s); {count} would not be an increase."
+                )
             };
             return Err(refuse(ErrorCode::InvalidPartitions, message));
         }
@@ -192,9 +199,13 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
     let problem = match name {
         "" => "the empty string is not allowed".to_owned(),
         "." | ".." => format!("'{name}' is not allowed"),
-        _ if name.len() > 249 => format!("the length of '{name}' is longer than the max allowed length 249"),
+        _ if name.len() > 249 => {
+            format!("the length of '{name}' is longer than the max allowed length 249")
+        }
         _ if !name.chars().all(is_legal) => {
-            format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
+            format!(
+                "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            )
         }
         _ => return Ok(()),
     };
@@ -205,13 +216,18 @@ fn check_count(partitions: i32) -> Result<(), Refusal> {
     let message = match partitions {
         ..=0 => "Number of partitions was set to an invalid non-positive value.".to_owned(),
         1..=MAX_PARTITIONS => return Ok(()),
-        _ => format!("{partitions} partitions are more than this broker's {MAX_PARTITIONS} for one topic."),
+        _ => format!(
+            "{partitions} partitions are more than this broker's {MAX_PARTITIONS} for one topic."
+        ),
     };
     Err(refuse(ErrorCode::InvalidPartitions, message))
 }
 
 fn unknown_topic() -> Refusal {
-    refuse(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.".to_owned())
+    refuse(
+        ErrorCode::UnknownTopicOrPartition,
+        "This server does not host this topic-partition.".to_owned(),
+    )
 }
 
 fn refuse(code: ErrorCode, message: String) -> Refusal {

@@ -161,7 +161,9 @@ impl Log {
             }
             // Almost always the first such batch answers; one whose records lie before the start does not.
             let records = self.times(index);
-            let found = records.into_iter().find(|r| r.timestamp >= timestamp && r.offset >= self.start_offset);
+            let found = records
+                .into_iter()
+                .find(|r| r.timestamp >= timestamp && r.offset >= self.start_offset);
             if found.is_some() {
                 return found;
             }
@@ -187,7 +189,11 @@ impl Log {
             return Err(ErrorCode::OffsetOutOfRange);
         }
         self.start_offset = self.start_offset.max(offset);
-        let gone = if self.start_offset == self.end_offset { self.batches.len() } else { self.index_of(self.start_offset) };
+        let gone = if self.start_offset == self.end_offset {
+            self.batches.len()
+        } else {
+            self.index_of(self.start_offset)
+        };
         self.batches.drain(..gone);
         let position = self.batches.front().map_or(self.store.end(), |batch| batch.position);
         self.store.forget_before(position);

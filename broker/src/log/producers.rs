@@ -34,7 +34,9 @@ struct Remembered {
 pub(super) enum Verdict {
     Append,
     /// It is in the log already, at this offset.
-    Duplicate { base_offset: i64 },
+    Duplicate {
+        base_offset: i64,
+    },
 }
 
 impl Producers {
@@ -51,14 +53,23 @@ impl Producers {
             return Err(ErrorCode::InvalidProducerEpoch);
         }
         if batch.producer_epoch > producer.epoch {
-            return if first == 0 { Ok(Verdict::Append) } else { Err(ErrorCode::OutOfOrderSequenceNumber) };
+            return if first == 0 {
+                Ok(Verdict::Append)
+            } else {
+                Err(ErrorCode::OutOfOrderSequenceNumber)
+            };
         }
-        let retry = producer.last.iter().find(|b| (b.first_sequence, b.last_sequence) == (first, last));
+        let retry =
+            producer.last.iter().find(|b| (b.first_sequence, b.last_sequence) == (first, last));
         if let Some(&Remembered { base_offset, .. }) = retry {
             return Ok(Verdict::Duplicate { base_offset });
         }
         let expected = producer.last.back().map_or(0, |b| advance_sequence(b.last_sequence, 1));
-        if first == expected { Ok(Verdict::Append) } else { Err(ErrorCode::OutOfOrderSequenceNumber) }
+        if first == expected {
+            Ok(Verdict::Append)
+        } else {
+            Err(ErrorCode::OutOfOrderSequenceNumber)
+        }
     }
 
     /// Remembers a batch that was appended at `base_offset`.

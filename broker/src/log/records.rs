@@ -69,7 +69,9 @@ fn unpack_snappy(packed: &[u8]) -> Option<Bytes> {
         (u64::try_from(len).ok()? <= MAX_UNPACKED).then_some(())?;
         snap::raw::Decoder::new().decompress_vec(block).ok()
     };
-    let Some(mut rest) = packed.strip_prefix(XERIAL) else { return unpack_block(packed).map(Bytes::from) };
+    let Some(mut rest) = packed.strip_prefix(XERIAL) else {
+        return unpack_block(packed).map(Bytes::from);
+    };
     rest = rest.get(8..)?; // Two version numbers.
     let mut unpacked = Vec::new();
     while let Some((len, blocks)) = rest.split_first_chunk::<4>() {

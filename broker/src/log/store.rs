@@ -48,7 +48,9 @@ impl Store {
             self.close();
         }
         let first = self.closed.partition_point(|(at, slice)| at + slice.len() as u64 <= from);
-        let within = |position: u64, at: u64| usize::try_from(position - at).expect("inside a slice in memory");
+        let within = |position: u64, at: u64| {
+            usize::try_from(position - at).expect("inside a slice in memory")
+        };
         self.closed
             .range(first..)
             .take_while(|(at, _)| *at < to)

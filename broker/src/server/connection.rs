@@ -3,12 +3,7 @@
 //! One request at a time, as Kafka does: the next one is answered when this one is. Meanwhile the socket is
 //! still read, so that a request that waits is given up when its client goes.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -45,7 +40,11 @@ pub(super) enum Ended {
 }
 
 /// Serves a connection until the client leaves.
-pub(super) async fn serve(stream: TcpStream, remote: SocketAddr, cluster: &Arc<Cluster>) -> Result<(), Ended> {
+pub(super) async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    cluster: &Arc<Cluster>,
+) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
     let connection = Connection { local: stream.local_addr()?, remote };
     let (read, mut write) = stream.into_split();
@@ -58,7 +57,7 @@ pub(super) async fn serve(stream: TcpStream, remote: SocketAddr, cluster: &Arc<C
     while let Some(frame) = incoming.frame().await? {
         let bytes_in = frame.len();
         let started = Instant::now();
-        let request = Request::parse(frame)?;
+        let request = Request::parse(&frame)?;
         let (key, version, correlation_id) = (request.key, request.version, request.correlation_id);
         let client_id = request.client_id.clone();
 
@@ -118,8 +117,11 @@ impl Incoming {
 
     fn take_frame(&mut self) -> Result<Option<Bytes>, Ended> {
         let Some(&first) = self.buffer.first_chunk::<4>() else { return Ok(None) };
-        let length = usize::try_from(i32::from_be_bytes(first)).ok().filter(|length| *length <= self.limit);
-        let Some(length) = length else { return Err(Ended::BadLength(greeting::explain(first, self.limit))) };
+        let length =
+            usize::try_from(i32::from_be_bytes(first)).ok().filter(|length| *length <= self.limit);
+        let Some(length) = length else {
+            return Err(Ended::BadLength(greeting::explain(first, self.limit)));
+        };
         if self.buffer.len() - 4 < length {
             return Ok(None);
         }

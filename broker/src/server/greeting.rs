@@ -4,10 +4,12 @@
 pub(super) fn explain(first: [u8; 4], limit: usize) -> String {
     match &first {
         b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"PATC" | b"CONN" => {
-            "the client speaks HTTP, and this port speaks Kafka's own protocol; use a Kafka client".to_owned()
+            "the client speaks HTTP, and this port speaks Kafka's own protocol; use a Kafka client"
+                .to_owned()
         }
         [0x16, 0x03, 0..=4, _] => {
-            "the client speaks TLS, and this port is plain text; set security.protocol=PLAINTEXT".to_owned()
+            "the client speaks TLS, and this port is plain text; set security.protocol=PLAINTEXT"
+                .to_owned()
         }
         b"SSH-" => "the client speaks SSH, and this port speaks Kafka's own protocol".to_owned(),
         _ => {
@@ -25,6 +27,9 @@ mod tests {
     fn the_mistake_is_named() {
         assert!(explain(*b"GET ", 10).contains("HTTP"));
         assert!(explain([0x16, 0x03, 0x01, 0x02], 10).contains("TLS"));
-        assert_eq!(explain([0xff; 4], 10), "a frame of -1 bytes: socket.request.max.bytes allows 0 to 10");
+        assert_eq!(
+            explain([0xff; 4], 10),
+            "a frame of -1 bytes: socket.request.max.bytes allows 0 to 10"
+        );
     }
 }

@@ -27,7 +27,8 @@ impl Server {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
         let server = Self { addresses, stop: CancellationToken::new(), tasks: TaskTracker::new() };
         for listener in listeners {
-            let (cluster, stop, tasks) = (Arc::clone(cluster), server.stop.clone(), server.tasks.clone());
+            let (cluster, stop, tasks) =
+                (Arc::clone(cluster), server.stop.clone(), server.tasks.clone());
             server.tasks.spawn(accept(listener, cluster, stop, tasks));
         }
         Ok(server)
@@ -45,7 +46,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, cluster: Arc<Cluster>, stop: CancellationToken, tasks: TaskTracker) {
+async fn accept(
+    listener: TcpListener,
+    cluster: Arc<Cluster>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -64,7 +70,12 @@ async fn accept(listener: TcpListener, cluster: Arc<Cluster>, stop: Cancellation
     }
 }
 
-async fn serve(stream: TcpStream, remote: SocketAddr, cluster: Arc<Cluster>, stop: CancellationToken) {
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    cluster: Arc<Cluster>,
+    stop: CancellationToken,
+) {
     tracing::debug!(%remote, "a client connected");
     tokio::select! {
         ended = connection::serve(stream, remote, &cluster) => match ended {
@@ -89,7 +100,9 @@ pub(crate) async fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpLis
         let chosen = v4.local_addr()?.port();
         match TcpListener::bind(("::1", chosen)).await {
             Ok(v6) => return Ok(vec![v4, v6]),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => last = Some(error),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => {
+                last = Some(error)
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             // A machine without IPv6.
             Err(_) => return Ok(vec![v4]),

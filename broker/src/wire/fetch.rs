@@ -185,7 +185,10 @@ mod tests {
                     topic.with_topic(TopicName(StrBytes::from_static_str("orders")))
                 };
                 let mut theirs = BytesMut::new();
-                FetchResponse::default().with_responses(vec![topic]).encode(&mut theirs, version).unwrap();
+                FetchResponse::default()
+                    .with_responses(vec![topic])
+                    .encode(&mut theirs, version)
+                    .unwrap();
 
                 let mut frame = Frame::default();
                 mine.write(&mut frame, version).unwrap();

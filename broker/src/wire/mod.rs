@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) use kafka_protocol::messages;
 pub(crate) use kafka_protocol::{messages::ApiKey, protocol::StrBytes};
 use kafka_protocol::{
-    messages::{RequestHeader, ResponseHeader},
+    messages::ResponseHeader,
     protocol::{Decodable, Encodable},
 };
 
@@ -43,22 +43,17 @@ impl Request {
     /// # Errors
     ///
     /// An unknown API, or a header that does not end within the frame.
-    pub(crate) fn parse(mut frame: Bytes) -> Result<Self, Malformed> {
-        let Some(&[k0, k1, v0, v1]) = frame.first_chunk::<4>() else {
-            return Err(Malformed(format!("a frame of {} bytes is too short for a request header", frame.len())));
-        };
-        let (key, version) = (i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1]));
-        let key = ApiKey::try_from(key)
-            .map_err(|()| Malformed(format!("there is no API with the key {key} (version {version})")))?;
-        let header_version = key.request_header_version(version);
-        schema::check_header(header_version, &frame)?;
-        let header = RequestHeader::decode(&mut frame, header_version).map_err(malformed)?;
+    pub(crate) fn parse(frame: &Bytes) -> Result<Self, Malformed> {
+        let header = schema::parse_header(frame).map_err(malformed)?;
+        let key = ApiKey::try_from(header.api_key)
+            .map_err(|()| Malformed(format!("there is no API with the key {}", header.api_key)))?;
+        let client_id = header.client_id.map(|id| StrBytes::from_string(id.to_owned()));
         Ok(Self {
             key,
-            version,
+            version: header.api_version,
             correlation_id: header.correlation_id,
-            client_id: header.client_id,
-            body: frame,
+            client_id,
+            body: frame.slice(header.body..),
         })
     }
 
@@ -68,7 +63,7 @@ impl Request {
     ///
     /// A body that is not what the schema of this API and version says, byte for byte.
     pub(crate) fn decode<M: Decodable>(&mut self) -> Result<M, Malformed> {
-        schema::check_request(self.key as i16, self.version, &self.body)?;
+        schema::check_request(self.key as i16, self.version, &self.body).map_err(malformed)?;
         M::decode(&mut self.body, self.version).map_err(malformed)
     }
 }

@@ -36,7 +36,8 @@ pub(crate) fn answer(cx: &Context, request: CreateTopicsRequest) -> CreateTopics
             Some(_) => {
                 named.remove(&topic.name);
                 let message = "Duplicate topic name.".to_owned();
-                results.push(failed(topic.name, Refusal { code: ErrorCode::InvalidRequest, message }));
+                results
+                    .push(failed(topic.name, Refusal { code: ErrorCode::InvalidRequest, message }));
             }
             None => {}
         }
@@ -82,23 +83,32 @@ fn partitions(cx: &Context, asked: &CreatableTopic) -> Result<i32, Refusal> {
     match asked.replication_factor {
         -1 | 1 => {}
         0 | ..-1 => {
-            return refuse(ErrorCode::InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.");
+            return refuse(
+                ErrorCode::InvalidReplicationFactor,
+                "Replication factor must be larger than 0, or -1 to use the default value.",
+            );
         }
         factor => {
-            let message = format!("Unable to replicate the partition {factor} time(s): there is only 1 broker.");
+            let message = format!(
+                "Unable to replicate the partition {factor} time(s): there is only 1 broker."
+            );
             return refuse(ErrorCode::InvalidReplicationFactor, &message);
         }
     }
     match asked.num_partitions {
         -1 => Ok(cx.cluster.settings.num_partitions),
-        0 | ..-1 => refuse(ErrorCode::InvalidPartitions, "Number of partitions was set to an invalid non-positive value."),
+        0 | ..-1 => refuse(
+            ErrorCode::InvalidPartitions,
+            "Number of partitions was set to an invalid non-positive value.",
+        ),
         count => Ok(count),
     }
 }
 
 /// Replicas listed by hand: partitions 0, 1, 2 … each on this one node.
 fn assigned(cx: &Context, assignments: &[CreatableReplicaAssignment]) -> Result<i32, Refusal> {
-    let refuse = |message: String| Err(Refusal { code: ErrorCode::InvalidReplicaAssignment, message });
+    let refuse =
+        |message: String| Err(Refusal { code: ErrorCode::InvalidReplicaAssignment, message });
     let mut indexes: Vec<i32> = assignments.iter().map(|a| a.partition_index).collect();
     indexes.sort_unstable();
     if !indexes.iter().copied().eq(0..) && !indexes.iter().copied().zip(0..).all(|(a, b)| a == b) {
@@ -108,7 +118,9 @@ fn assigned(cx: &Context, assignments: &[CreatableReplicaAssignment]) -> Result<
     for assignment in assignments {
         if !assignment.broker_ids.iter().map(|id| id.0).eq([node]) {
             let replicas: Vec<i32> = assignment.broker_ids.iter().map(|id| id.0).collect();
-            return refuse(format!("The manual partition assignment {replicas:?} must be [{node}]: there is one broker."));
+            return refuse(format!(
+                "The manual partition assignment {replicas:?} must be [{node}]: there is one broker."
+            ));
         }
     }
     i32::try_from(assignments.len()).or_else(|_| refuse("too many partitions".to_owned()))

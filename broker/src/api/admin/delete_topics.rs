@@ -12,7 +12,8 @@ use crate::{
     wire::{
         StrBytes,
         messages::{
-            DeleteTopicsRequest, DeleteTopicsResponse, TopicName, delete_topics_response::DeletableTopicResult,
+            DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
+            delete_topics_response::DeletableTopicResult,
         },
     },
 };

@@ -44,12 +44,12 @@ pub(super) struct Config {
 }
 
 pub(crate) fn answer(cx: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let results = request.resources.into_iter().map(|resource| {
+    let results = request.resources.iter().map(|resource| {
         let result = DescribeConfigsResult::default().with_resource_type(resource.resource_type);
-        let result = match describe(cx, &resource) {
-            Err(refusal) => {
-                result.with_error_code(refusal.code.code()).with_error_message(text(refusal.message))
-            }
+        let result = match describe(cx, resource) {
+            Err(refusal) => result
+                .with_error_code(refusal.code.code())
+                .with_error_message(text(refusal.message)),
             Ok(configs) => {
                 let is_asked = |config: &Config| match &resource.configuration_keys {
                     Some(keys) => keys.iter().any(|key| **key == *config.setting.name),
@@ -59,10 +59,9 @@ pub(crate) fn answer(cx: &Context, request: DescribeConfigsRequest) -> DescribeC
                 result.with_configs(asked.map(|config| entry(cx, config, &request)).collect())
             }
         };
-        result.with_resource_name(resource.resource_name)
+        result.with_resource_name(resource.resource_name.clone())
     });
-    let results = results.collect();
-    DescribeConfigsResponse::default().with_results(results)
+    DescribeConfigsResponse::default().with_results(results.collect())
 }
 
 fn describe(cx: &Context, resource: &DescribeConfigsResource) -> Result<Vec<Config>, Refusal> {
@@ -81,9 +80,13 @@ fn describe(cx: &Context, resource: &DescribeConfigsResource) -> Result<Vec<Conf
         BROKER if *name == *cx.cluster.settings.broker_id.to_string() => Ok(broker_settings(cx)),
         BROKER => {
             let node = cx.cluster.settings.broker_id;
-            invalid(format!("Unexpected broker id, expected {node} or empty string, but received {name}."))
+            invalid(format!(
+                "Unexpected broker id, expected {node} or empty string, but received {name}."
+            ))
         }
-        other => invalid(format!("This broker describes topics (2) and brokers (4), not resource type {other}.")),
+        other => invalid(format!(
+            "This broker describes topics (2) and brokers (4), not resource type {other}."
+        )),
     }
 }
 
@@ -112,7 +115,11 @@ fn broker_settings(cx: &Context) -> Vec<Config> {
     cx.cluster.settings.describe().into_iter().map(config).collect()
 }
 
-fn entry(cx: &Context, config: Config, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+fn entry(
+    cx: &Context,
+    config: Config,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
     let Config { setting, source, read_only } = config;
     let name = StrBytes::from_static_str(setting.name);
     let mut entry = DescribeConfigsResourceResult::default()
@@ -122,7 +129,10 @@ fn entry(cx: &Context, config: Config, request: &DescribeConfigsRequest) -> Desc
         .with_read_only(read_only);
     if request.include_synonyms {
         entry = entry.with_synonyms(vec![
-            DescribeConfigsSynonym::default().with_name(name).with_value(text(setting.value)).with_source(source),
+            DescribeConfigsSynonym::default()
+                .with_name(name)
+                .with_value(text(setting.value))
+                .with_source(source),
         ]);
     }
     if cx.version >= 3 {

@@ -24,7 +24,9 @@ pub(crate) fn answer(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsRe
     }
     tracing::debug!(remote = %cx.connection.remote, software = %name, %version, "a client says what it is");
     // -1: there are no finalized features.
-    ApiVersionsResponse::default().with_api_keys(APIS.iter().map(range).collect()).with_finalized_features_epoch(-1)
+    ApiVersionsResponse::default()
+        .with_api_keys(APIS.iter().map(range).collect())
+        .with_finalized_features_epoch(-1)
 }
 
 /// The answer to a version from the future.

@@ -27,7 +27,10 @@ pub(crate) fn answer(cx: &Context, request: DescribeClusterRequest) -> DescribeC
         _ => Some(ErrorCode::UnsupportedEndpointType),
     };
     if let Some(code) = refused {
-        let message = format!("This listener serves brokers (endpoint type 1), not type {}.", request.endpoint_type);
+        let message = format!(
+            "This listener serves brokers (endpoint type 1), not type {}.",
+            request.endpoint_type
+        );
         return DescribeClusterResponse::default()
             .with_error_code(code.code())
             .with_error_message(Some(StrBytes::from_string(message)));
@@ -37,5 +40,7 @@ pub(crate) fn answer(cx: &Context, request: DescribeClusterRequest) -> DescribeC
     DescribeClusterResponse::default()
         .with_cluster_id(StrBytes::from_string(cx.cluster.id.clone()))
         .with_controller_id(id)
-        .with_brokers(vec![DescribeClusterBroker::default().with_broker_id(id).with_host(host).with_port(port)])
+        .with_brokers(vec![
+            DescribeClusterBroker::default().with_broker_id(id).with_host(host).with_port(port),
+        ])
 }

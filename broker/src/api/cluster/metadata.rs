@@ -21,14 +21,16 @@ use crate::{
         messages::{
             BrokerId, MetadataRequest, MetadataResponse, TopicName,
             metadata_request::MetadataRequestTopic,
-            metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
+            metadata_response::{
+                MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+            },
         },
     },
 };
 
 pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse {
-    let may_create =
-        cx.cluster.settings.auto_create_topics_enable && (cx.version < 4 || request.allow_auto_topic_creation);
+    let may_create = cx.cluster.settings.auto_create_topics_enable
+        && (cx.version < 4 || request.allow_auto_topic_creation);
     let topics = match request.topics {
         Some(topics) if cx.version > 0 || !topics.is_empty() => {
             topics.into_iter().map(|topic| asked(cx, topic, may_create)).collect()
@@ -38,15 +40,24 @@ pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse
     let (host, port) = cx.advertised();
     let id = BrokerId(cx.cluster.settings.broker_id);
     MetadataResponse::default()
-        .with_brokers(vec![MetadataResponseBroker::default().with_node_id(id).with_host(host).with_port(port)])
+        .with_brokers(vec![
+            MetadataResponseBroker::default().with_node_id(id).with_host(host).with_port(port),
+        ])
         .with_cluster_id(Some(StrBytes::from_string(cx.cluster.id.clone())))
         .with_controller_id(id)
         .with_topics(topics)
 }
 
-fn asked(cx: &Context, MetadataRequestTopic { topic_id, name, .. }: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+fn asked(
+    cx: &Context,
+    MetadataRequestTopic { topic_id, name, .. }: MetadataRequestTopic,
+    may_create: bool,
+) -> MetadataResponseTopic {
     let failed = |code: ErrorCode, name: Option<TopicName>| {
-        MetadataResponseTopic::default().with_error_code(code.code()).with_topic_id(topic_id).with_name(name)
+        MetadataResponseTopic::default()
+            .with_error_code(code.code())
+            .with_topic_id(topic_id)
+            .with_name(name)
     };
     let Some(name) = name else {
         return match cx.cluster.topics.with_id(topic_id) {

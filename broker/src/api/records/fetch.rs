@@ -32,7 +32,8 @@ pub(crate) async fn answer(cx: &Context<'_>, request: FetchRequest) -> FetchAnsw
     if request.session_id != 0 && request.session_epoch > 0 {
         return FetchAnswer { error: Some(ErrorCode::FetchSessionIdNotFound), topics: Vec::new() };
     }
-    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let deadline =
+        Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let max_bytes = request.max_bytes.min(cx.cluster.settings.fetch_max_bytes);
     let read = Read {
@@ -48,7 +49,8 @@ pub(crate) async fn answer(cx: &Context<'_>, request: FetchRequest) -> FetchAnsw
     // Watch first and look again then: an append between the two looks must not be missed.
     let waiter: Waiter = Arc::new(Notify::new());
     let partitions = read.topics.iter().flat_map(|topic| &topic.partitions);
-    let _watches: Vec<_> = partitions.filter_map(|wanted| Some(wanted.partition.as_ref()?.watch(&waiter))).collect();
+    let _watches: Vec<_> =
+        partitions.filter_map(|wanted| Some(wanted.partition.as_ref()?.watch(&waiter))).collect();
     loop {
         answer = read.now();
         if is_enough(&answer, min_bytes) {
@@ -129,7 +131,11 @@ impl Read {
                 is_empty &= fetched.records.is_empty();
                 fetched
             });
-            FetchedTopic { name: topic.name.clone(), id: topic.id, partitions: partitions.collect() }
+            FetchedTopic {
+                name: topic.name.clone(),
+                id: topic.id,
+                partitions: partitions.collect(),
+            }
         });
         FetchAnswer { error: None, topics: topics.collect() }
     }

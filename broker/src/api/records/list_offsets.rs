@@ -29,19 +29,25 @@ pub(crate) fn answer(cx: &Context, request: ListOffsetsRequest) -> ListOffsetsRe
             let partition = found.as_ref().and_then(|found| found.partition(asked.partition_index));
             let result = match partition {
                 None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(_) if asked.current_leader_epoch > LEADER_EPOCH => Err(ErrorCode::UnknownLeaderEpoch),
+                Some(_) if asked.current_leader_epoch > LEADER_EPOCH => {
+                    Err(ErrorCode::UnknownLeaderEpoch)
+                }
                 Some(partition) => Ok(partition.log(|log| look_up(log, &asked))),
             };
-            let response = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
+            let response =
+                ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
             match result {
                 Err(code) => response.with_error_code(code.code()),
-                Ok((offset, timestamp)) => response
-                    .with_offset(offset)
-                    .with_timestamp(timestamp)
-                    .with_leader_epoch(if cx.version >= 4 && offset >= 0 { LEADER_EPOCH } else { -1 }),
+                Ok((offset, timestamp)) => {
+                    response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(
+                        if cx.version >= 4 && offset >= 0 { LEADER_EPOCH } else { -1 },
+                    )
+                }
             }
         });
-        ListOffsetsTopicResponse::default().with_partitions(partitions.collect()).with_name(topic.name)
+        ListOffsetsTopicResponse::default()
+            .with_partitions(partitions.collect())
+            .with_name(topic.name)
     });
     ListOffsetsResponse::default().with_topics(topics.collect())
 }

@@ -59,7 +59,9 @@ pub(crate) fn answer(cx: &Context, request: ProduceRequest) -> Reply<ProduceResp
     }
     let codes = responses.iter().flat_map(|topic| &topic.partition_responses).map(|p| p.error_code);
     match codes.filter_map(ErrorCode::from_code).find(|code| *code != ErrorCode::None) {
-        Some(code) => Reply::Close(format!("a Produce with acks=0 failed with {code}, and it gets no answer")),
+        Some(code) => {
+            Reply::Close(format!("a Produce with acks=0 failed with {code}, and it gets no answer"))
+        }
         None => Reply::Nothing,
     }
 }
@@ -70,7 +72,8 @@ fn append(
     data: PartitionProduceData,
     refused_acks: bool,
 ) -> Result<PartitionProduceResponse, Refusal> {
-    let partition = topic.partition(data.index).ok_or((ErrorCode::UnknownTopicOrPartition, None))?;
+    let partition =
+        topic.partition(data.index).ok_or((ErrorCode::UnknownTopicOrPartition, None))?;
     let batch = only_batch(data.records.unwrap_or_default(), cx.version)?;
     if refused_acks {
         return Err((ErrorCode::InvalidRequiredAcks, None));
@@ -95,7 +98,8 @@ fn append(
         );
         return Err((ErrorCode::InvalidTimestamp, Some(message)));
     }
-    let appended = partition.append(&batch, topic.timestamp_type(), now).map_err(|code| (code, None))?;
+    let appended =
+        partition.append(&batch, topic.timestamp_type(), now).map_err(|code| (code, None))?;
     Ok(PartitionProduceResponse::default()
         .with_base_offset(appended.base_offset)
         .with_log_append_time_ms(appended.log_append_time.unwrap_or(-1))
@@ -112,7 +116,9 @@ fn only_batch(mut records: Bytes, version: i16) -> Result<Batch, Refusal> {
         .map_err(|code| (code, None))?
         .ok_or_else(|| invalid("must have at least one record batch per partition"))?;
     if version < 7 && batch.compression() == Some(Compression::Zstd) {
-        let message = format!("Produce requests with version {version} are not allowed to use ZStandard compression");
+        let message = format!(
+            "Produce requests with version {version} are not allowed to use ZStandard compression"
+        );
         return Err((ErrorCode::UnsupportedCompressionType, Some(message)));
     }
     if Batch::take(&mut records).map_err(|code| (code, None))?.is_some() {
@@ -130,20 +136,25 @@ fn check(batch: &Batch) -> Result<(), Refusal> {
     if batch.compression().is_none() {
         return Err((ErrorCode::UnsupportedCompressionType, None));
     }
-    if batch.last_offset_delta < 0 || i64::from(batch.record_count) != i64::from(batch.last_offset_delta) + 1 {
+    if batch.last_offset_delta < 0
+        || i64::from(batch.record_count) != i64::from(batch.last_offset_delta) + 1
+    {
         return invalid("The record count of the batch does not agree with its last offset delta.");
     }
     if batch.is_control() {
         return invalid("Clients are not allowed to write control records.");
     }
     if batch.has_producer_id() && (batch.base_sequence < 0 || batch.producer_epoch < 0) {
-        return invalid("A batch with a producer id needs an epoch and a sequence number that are not negative.");
+        return invalid(
+            "A batch with a producer id needs an epoch and a sequence number that are not negative.",
+        );
     }
     Ok(())
 }
 
 fn failed(cx: &Context, (code, message): Refusal) -> PartitionProduceResponse {
-    let failed = PartitionProduceResponse::default().with_error_code(code.code()).with_base_offset(-1);
+    let failed =
+        PartitionProduceResponse::default().with_error_code(code.code()).with_base_offset(-1);
     if cx.version < 8 {
         return failed;
     }

@@ -14,7 +14,11 @@
 
 #![cfg_attr(
     not(test),
-    allow(dead_code, unused_imports, reason = "responses and values are for the trace, which is not written yet")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "responses and values are for the trace, which is not written yet"
+    )
 )]
 
 mod definition;
