@@ -39,7 +39,9 @@ pub(crate) struct Join {
 impl Join {
     /// Checks what can be told without the group; a request that fails does not even create it.
     pub(crate) fn check(&self, settings: &Settings) -> Result<(), Refused> {
-        if (settings.min_session_timeout..=settings.max_session_timeout).contains(&self.session_timeout) {
+        if (settings.min_session_timeout..=settings.max_session_timeout)
+            .contains(&self.session_timeout)
+        {
             return Ok(());
         }
         Err(Refused { error: ErrorCode::InvalidSessionTimeout, member_id: self.member_id.clone() })
@@ -90,7 +92,8 @@ impl Group {
     }
 
     fn try_join(&mut self, join: Join, request: RequestId, now: Millis) -> Result<(), Refused> {
-        let refuse = |error, member_id: &str| Err(Refused { error, member_id: member_id.to_owned() });
+        let refuse =
+            |error, member_id: &str| Err(Refused { error, member_id: member_id.to_owned() });
         if self.is_dead() {
             return refuse(ErrorCode::CoordinatorNotAvailable, &join.member_id);
         }
@@ -121,11 +124,20 @@ impl Group {
         Ok(())
     }
 
-    fn join_newcomer(&mut self, mut join: Join, request: RequestId, now: Millis) -> Result<(), Refused> {
+    fn join_newcomer(
+        &mut self,
+        mut join: Join,
+        request: RequestId,
+        now: Millis,
+    ) -> Result<(), Refused> {
         let name = join.instance_id.as_ref().unwrap_or(&join.client_id);
         join.member_id = format!("{name}-{}", join.uuid);
         if let Some(instance_id) = &join.instance_id {
-            match self.members.iter().position(|member| member.instance_id.as_ref() == Some(instance_id)) {
+            match self
+                .members
+                .iter()
+                .position(|member| member.instance_id.as_ref() == Some(instance_id))
+            {
                 Some(position) => self.replace_static_member(position, join, request, now),
                 None => self.add_member(join, request, now),
             }
@@ -159,7 +171,9 @@ impl Group {
     /// generation), have something new to say, or be the leader, who asks for a rebalance by joining.
     fn rejoin(&mut self, join: Join, request: RequestId, now: Millis) {
         let is_leader = self.is_leader(&join.member_id);
-        let unchanged = self.member_mut(&join.member_id).is_some_and(|member| member.protocols == join.protocols);
+        let unchanged = self
+            .member_mut(&join.member_id)
+            .is_some_and(|member| member.protocols == join.protocols);
         let reason = match &self.state {
             State::PreparingRebalance { .. } => "joining",
             State::Stable { .. } if is_leader => "the leader rejoined",
@@ -189,7 +203,13 @@ impl Group {
 
     /// A static member came back without its member id: it was restarted (KIP-345). The new incarnation takes
     /// its place, and its assignment; the old one is fenced.
-    fn replace_static_member(&mut self, position: usize, join: Join, request: RequestId, now: Millis) {
+    fn replace_static_member(
+        &mut self,
+        position: usize,
+        join: Join,
+        request: RequestId,
+        now: Millis,
+    ) {
         let old_id = std::mem::replace(&mut self.members[position].id, join.member_id.clone());
         let new_id = join.member_id.clone();
         self.refuse_waiting(position, ErrorCode::FencedInstanceId, &old_id);
@@ -254,23 +274,32 @@ impl Group {
         }
         let in_common =
             |protocol: &Protocol| self.members.iter().all(|member| member.supports(&protocol.name));
-        self.protocol_type.as_ref() == Some(&join.protocol_type) && join.protocols.iter().any(in_common)
+        self.protocol_type.as_ref() == Some(&join.protocol_type)
+            && join.protocols.iter().any(in_common)
     }
 
     /// Each member votes for its favourite among the assignors that all of them have; most votes win, and on a
     /// tie the one the longest-serving member prefers. `None` without members.
     fn select_protocol(&self) -> Option<String> {
-        let in_common = |protocol: &&Protocol| self.members.iter().all(|member| member.supports(&protocol.name));
-        let candidates: Vec<&Protocol> = self.members.first()?.protocols.iter().filter(in_common).collect();
+        let in_common = |protocol: &&Protocol| {
+            self.members.iter().all(|member| member.supports(&protocol.name))
+        };
+        let candidates: Vec<&Protocol> =
+            self.members.first()?.protocols.iter().filter(in_common).collect();
         let votes = |candidate: &str| {
             let votes_for = |member: &&Member| {
-                let vote = member.protocols.iter().find(|p| candidates.iter().any(|c| c.name == p.name));
+                let vote =
+                    member.protocols.iter().find(|p| candidates.iter().any(|c| c.name == p.name));
                 vote.is_some_and(|vote| vote.name == candidate)
             };
             self.members.iter().filter(votes_for).count()
         };
         // `max_by_key` takes the last of equals, hence the reversal.
-        candidates.iter().rev().max_by_key(|candidate| votes(&candidate.name)).map(|winner| winner.name.clone())
+        candidates
+            .iter()
+            .rev()
+            .max_by_key(|candidate| votes(&candidate.name))
+            .map(|winner| winner.name.clone())
     }
 
     /// The current generation, as this member is told of it.
@@ -370,7 +399,8 @@ impl Group {
     /// may be restarting.
     pub(super) fn complete_join(&mut self, now: Millis) {
         let is_missing = |member: &&Member| !member.awaits_join() && member.instance_id.is_none();
-        let missing: Vec<String> = self.members.iter().filter(is_missing).map(|member| member.id.clone()).collect();
+        let missing: Vec<String> =
+            self.members.iter().filter(is_missing).map(|member| member.id.clone()).collect();
         for member_id in missing {
             info!(group = self.id, "member {member_id} did not rejoin in time and is removed");
             self.remove(&member_id);
@@ -393,13 +423,19 @@ impl Group {
         let members = self.members.iter().map(|member| member.id.clone()).collect();
         let unsynced = Unsynced { members, deadline: now + self.rebalance_timeout() };
         self.state = State::CompletingRebalance { unsynced };
-        info!(group = self.id, generation = self.generation, members = self.members.len(), "all have joined");
+        info!(
+            group = self.id,
+            generation = self.generation,
+            members = self.members.len(),
+            "all have joined"
+        );
         for position in 0..self.members.len() {
             let joined = self.joined(&self.members[position].id);
             let member = &mut self.members[position];
             member.renew_session(now);
             member.is_new = false;
-            if let Waiting::Join(request) = std::mem::replace(&mut member.waiting, Waiting::Nothing) {
+            if let Waiting::Join(request) = std::mem::replace(&mut member.waiting, Waiting::Nothing)
+            {
                 self.effects.push(Effect::Join(request, Ok(joined)));
             }
         }

@@ -137,8 +137,11 @@ impl Group {
         };
         let unsynced = self.state.unsynced().filter(|unsynced| !unsynced.members.is_empty());
         let sync = unsynced.map(|unsynced| (unsynced.deadline, Timer::Sync));
-        let sessions = self.members.iter().filter_map(|member| Some((member.session_ends?, member)));
-        let session = sessions.min_by_key(|(at, _)| *at).map(|(at, member)| (at, Timer::Session(member.id.clone())));
+        let sessions =
+            self.members.iter().filter_map(|member| Some((member.session_ends?, member)));
+        let session = sessions
+            .min_by_key(|(at, _)| *at)
+            .map(|(at, member)| (at, Timer::Session(member.id.clone())));
         let pending = self.pending.iter().min_by_key(|(_, at)| **at);
         let pending = pending.map(|(member_id, at)| (*at, Timer::Pending(member_id.clone())));
         [join, sync, session, pending].into_iter().flatten().min_by_key(|(at, _)| *at)

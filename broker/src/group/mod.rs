@@ -210,7 +210,9 @@ impl Group {
     /// Checks that a request comes from a member, and for a static one from its latest incarnation (KIP-345).
     fn validate_member(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), ErrorCode> {
         if let Some(instance_id) = instance_id {
-            let Some(member) = self.static_member(instance_id) else { return Err(ErrorCode::UnknownMemberId) };
+            let Some(member) = self.static_member(instance_id) else {
+                return Err(ErrorCode::UnknownMemberId);
+            };
             if member.id != member_id {
                 return Err(ErrorCode::FencedInstanceId);
             }

@@ -99,7 +99,9 @@ impl Group {
     }
 
     /// All committed offsets, by topic and partition.
-    pub(crate) fn all_committed(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, CommittedOffset>)> {
+    pub(crate) fn all_committed(
+        &self,
+    ) -> impl Iterator<Item = (&str, &BTreeMap<i32, CommittedOffset>)> {
         self.offsets.0.iter().map(|(topic, partitions)| (topic.as_str(), partitions))
     }
 

@@ -13,9 +13,17 @@ use super::*;
 pub(super) fn assert_invariants(group: &Group, now: Millis) {
     let ids: BTreeSet<&str> = group.members.iter().map(|member| member.id.as_str()).collect();
     assert_eq!(ids.len(), group.members.len(), "a member id is there once");
-    let instances: Vec<_> = group.members.iter().filter_map(|member| member.instance_id.as_deref()).collect();
-    assert_eq!(instances.iter().collect::<BTreeSet<_>>().len(), instances.len(), "an instance id is there once");
-    assert!(group.pending.keys().all(|id| !ids.contains(id.as_str())), "a pending member is no member yet");
+    let instances: Vec<_> =
+        group.members.iter().filter_map(|member| member.instance_id.as_deref()).collect();
+    assert_eq!(
+        instances.iter().collect::<BTreeSet<_>>().len(),
+        instances.len(),
+        "an instance id is there once"
+    );
+    assert!(
+        group.pending.keys().all(|id| !ids.contains(id.as_str())),
+        "a pending member is no member yet"
+    );
     assert!(group.effects.is_empty(), "no answer is held back");
 
     match &group.leader {
@@ -23,24 +31,35 @@ pub(super) fn assert_invariants(group: &Group, now: Millis) {
         None => assert!(ids.is_empty(), "members have a leader"),
     }
     if let Some(unsynced) = group.state.unsynced() {
-        assert!(unsynced.members.iter().all(|id| ids.contains(id.as_str())), "only members are expected to sync");
+        assert!(
+            unsynced.members.iter().all(|id| ids.contains(id.as_str())),
+            "only members are expected to sync"
+        );
         assert!(!ids.is_empty(), "an empty group is Empty or preparing to be");
         let protocol = group.protocol_name.as_deref().expect("a generation has a protocol");
-        assert!(group.members.iter().all(|member| member.supports(protocol)), "everybody has the protocol");
+        assert!(
+            group.members.iter().all(|member| member.supports(protocol)),
+            "everybody has the protocol"
+        );
     }
     for member in &group.members {
         let fits = match (&member.waiting, &group.state) {
             (Waiting::Nothing, _) => true,
             (Waiting::Join(_), State::PreparingRebalance { .. }) => true,
-            (Waiting::Sync(_), State::CompletingRebalance { unsynced }) => !unsynced.members.contains(&member.id),
+            (Waiting::Sync(_), State::CompletingRebalance { unsynced }) => {
+                !unsynced.members.contains(&member.id)
+            }
             _ => false,
         };
         assert!(fits, "{:?} fits {:?}", member.waiting, group.state);
     }
     match &group.state {
-        State::Empty | State::Dead => assert!(ids.is_empty(), "no members when {}", group.state_name()),
+        State::Empty | State::Dead => {
+            assert!(ids.is_empty(), "no members when {}", group.state_name())
+        }
         State::PreparingRebalance { initial: None, .. } => {
-            let all_there = group.pending.is_empty() && group.members.iter().all(Member::awaits_join);
+            let all_there =
+                group.pending.is_empty() && group.members.iter().all(Member::awaits_join);
             assert!(!all_there, "a rebalance does not wait for nobody");
         }
         State::CompletingRebalance { unsynced } => {
@@ -50,7 +69,10 @@ pub(super) fn assert_invariants(group: &Group, now: Millis) {
         _ => {}
     }
     if !waiting(group).is_empty() {
-        assert!(group.next_deadline().is_some_and(|at| at > now), "who waits does so until a deadline to come");
+        assert!(
+            group.next_deadline().is_some_and(|at| at > now),
+            "who waits does so until a deadline to come"
+        );
     }
 }
 
@@ -66,12 +88,34 @@ pub(super) fn waiting(group: &Group) -> BTreeSet<RequestId> {
 /// What one of a few clients does next. What it says may be right, stale or invented.
 #[derive(Clone, Debug)]
 enum Event {
-    Join { client: usize, fresh: bool, is_static: bool, version: i16, protocols: usize, rebalance: Millis },
-    Sync { client: usize, assigns: Vec<usize>, generation: i32 },
-    Heartbeat { client: usize, generation: i32 },
-    Leave { clients: Vec<usize> },
-    LeaveInstance { client: usize },
-    Commit { client: usize, simple: bool, generation: i32 },
+    Join {
+        client: usize,
+        fresh: bool,
+        is_static: bool,
+        version: i16,
+        protocols: usize,
+        rebalance: Millis,
+    },
+    Sync {
+        client: usize,
+        assigns: Vec<usize>,
+        generation: i32,
+    },
+    Heartbeat {
+        client: usize,
+        generation: i32,
+    },
+    Leave {
+        clients: Vec<usize>,
+    },
+    LeaveInstance {
+        client: usize,
+    },
+    Commit {
+        client: usize,
+        simple: bool,
+        generation: i32,
+    },
     Pass(Millis),
     Delete,
 }
@@ -135,7 +179,8 @@ impl World {
             Event::Join { client, fresh, is_static, version, protocols, rebalance } => {
                 let request = self.request(client);
                 let member_id = if fresh { String::new() } else { self.clients[client].0.clone() };
-                let protocols = [&["range"][..], &["range", "rr"], &["rr", "range", "sticky"]][protocols];
+                let protocols =
+                    [&["range"][..], &["range", "rr"], &["rr", "range", "sticky"]][protocols];
                 let join = Join {
                     member_id,
                     instance_id: is_static.then(|| format!("i{client}")),
@@ -162,7 +207,7 @@ impl World {
                 for assigned in assigns {
                     // One beyond the clients is a stranger: it must get nothing, and do no harm.
                     let id = self.clients.get(assigned).map_or("stranger", |(id, _)| id).to_owned();
-                    assignments.push((id.clone(), Bytes::from(format!("for {id}"))));
+                    assignments.push((id, Bytes::from(format!("for client {assigned}"))));
                 }
                 let sync = Sync {
                     member_id,
@@ -177,22 +222,36 @@ impl World {
             }
             Event::Heartbeat { client, generation } => {
                 let (member_id, known) = self.clients[client].clone();
-                let _ = self.group.heartbeat(&member_id, None, known.wrapping_add(generation), self.now);
+                let _ = self.group.heartbeat(
+                    &member_id,
+                    None,
+                    known.wrapping_add(generation),
+                    self.now,
+                );
             }
             Event::Leave { clients } => {
-                let leaving = |client: usize| Leaving { member_id: self.clients[client].0.clone(), instance_id: None };
+                let leaving = |client: usize| Leaving {
+                    member_id: self.clients[client].0.clone(),
+                    instance_id: None,
+                };
                 self.leave(clients.into_iter().map(leaving).collect());
             }
             Event::LeaveInstance { client } => {
-                self.leave(vec![Leaving { member_id: String::new(), instance_id: Some(format!("i{client}")) }]);
+                self.leave(vec![Leaving {
+                    member_id: String::new(),
+                    instance_id: Some(format!("i{client}")),
+                }]);
             }
             Event::Commit { client, simple, generation } => {
                 let (member_id, known) = match simple {
                     true => (String::new(), -1),
                     false => self.clients[client].clone(),
                 };
-                let committer =
-                    Committer { member_id, instance_id: None, generation: known.wrapping_add(generation) };
+                let committer = Committer {
+                    member_id,
+                    instance_id: None,
+                    generation: known.wrapping_add(generation),
+                };
                 let new = NewOffset {
                     topic: "orders".to_owned(),
                     partition: 0,
@@ -240,8 +299,14 @@ impl World {
             let client = self.open.remove(request).expect("each request gets one answer");
             match effect {
                 Effect::Join(_, Ok(joined)) => {
-                    assert!(joined.generation <= self.group.generation, "an answer is of a generation that has begun");
-                    assert!(joined.members.is_empty() || joined.leader == joined.member_id, "only a leader has a list");
+                    assert!(
+                        joined.generation <= self.group.generation,
+                        "an answer is of a generation that has begun"
+                    );
+                    assert!(
+                        joined.members.is_empty() || joined.leader == joined.member_id,
+                        "only a leader has a list"
+                    );
                     self.clients[client] = (joined.member_id, joined.generation);
                 }
                 Effect::Join(_, Err(refused)) => {
@@ -249,11 +314,14 @@ impl World {
                     self.clients[client] = (refused.member_id, -1);
                 }
                 Effect::Sync(_, Ok(synced)) => {
-                    assert!(matches!(self.group.state, State::Stable { .. }), "no assignment before the leader's");
-                    let own = format!("for {}", self.clients[client].0);
+                    assert!(
+                        matches!(self.group.state, State::Stable { .. }),
+                        "no assignment before the leader's"
+                    );
+                    let own = format!("for client {client}");
                     assert!(
                         synced.assignment.is_empty() || synced.assignment == own.as_bytes(),
-                        "an assignment reaches the member it was made for"
+                        "an assignment reaches the client it was made for"
                     );
                 }
                 Effect::Sync(_, Err(error)) => assert_ne!(error, ErrorCode::None),
@@ -265,7 +333,11 @@ impl World {
         assert_invariants(&self.group, self.now);
         assert!(was_dead || self.group.generation >= self.generation, "the generation never falls");
         self.generation = self.group.generation;
-        assert_eq!(waiting(&self.group), self.open.keys().copied().collect(), "no request is forgotten");
+        assert_eq!(
+            waiting(&self.group),
+            self.open.keys().copied().collect(),
+            "no request is forgotten"
+        );
     }
 }
 

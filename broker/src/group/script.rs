@@ -149,7 +149,11 @@ impl Default for Runner {
 impl goldenscript::Runner for Runner {
     type Command = Command;
 
-    fn run(&mut self, command: &Command, _: &goldenscript::Context) -> Result<String, Box<dyn Error>> {
+    fn run(
+        &mut self,
+        command: &Command,
+        _: &goldenscript::Context,
+    ) -> Result<String, Box<dyn Error>> {
         let mut out = String::new();
         match command {
             Command::Settings { delay, max_size, metadata_max } => {
@@ -162,7 +166,17 @@ impl goldenscript::Runner for Runner {
                 };
                 self.group = Group::new("g", settings);
             }
-            Command::Join { client, id, instance, version, session, rebalance, protocol_type, protocols, topics } => {
+            Command::Join {
+                client,
+                id,
+                instance,
+                version,
+                session,
+                rebalance,
+                protocol_type,
+                protocols,
+                topics,
+            } => {
                 let version = version.unwrap_or(3);
                 let request = self.request(client);
                 let protocol = |name: &str| Protocol {
@@ -177,7 +191,9 @@ impl goldenscript::Runner for Runner {
                     session_timeout: session.unwrap_or(45_000),
                     rebalance_timeout: rebalance.unwrap_or(60_000),
                     protocol_type: protocol_type.clone().unwrap_or_else(|| "consumer".to_owned()),
-                    protocols: list(protocols.as_deref().unwrap_or("range")).map(protocol).collect(),
+                    protocols: list(protocols.as_deref().unwrap_or("range"))
+                        .map(protocol)
+                        .collect(),
                     needs_member_id: version >= 4,
                     can_skip_assignment: version >= 9,
                     uuid: request.to_string(),
@@ -189,7 +205,15 @@ impl goldenscript::Runner for Runner {
                 self.hear(effects, &mut out)?;
                 self.say_if_waiting(request, &mut out)?;
             }
-            Command::Sync { client, id, instance, generation, protocol_type, protocol, assignments } => {
+            Command::Sync {
+                client,
+                id,
+                instance,
+                generation,
+                protocol_type,
+                protocol,
+                assignments,
+            } => {
                 let request = self.request(client);
                 let (member_id, generation) = self.member(client, id, *generation);
                 let assignments = assignments.iter().map(|(client, assignment)| {
@@ -210,18 +234,23 @@ impl goldenscript::Runner for Runner {
             }
             Command::Heartbeat { client, id, instance, generation } => {
                 let (member_id, generation) = self.member(client, id, *generation);
-                let result = self.group.heartbeat(&member_id, instance.as_deref(), generation, self.now);
+                let result =
+                    self.group.heartbeat(&member_id, instance.as_deref(), generation, self.now);
                 writeln!(out, "{client} ← Heartbeat {}", said(result))?;
             }
             Command::Leave(clients) => {
-                let leaving = clients.iter().map(|client| {
-                    Leaving { member_id: self.client(client).member_id, instance_id: None }
+                let leaving = clients.iter().map(|client| Leaving {
+                    member_id: self.client(client).member_id,
+                    instance_id: None,
                 });
                 self.leave(leaving.collect(), &mut out)?;
             }
             Command::LeaveInstance { instance, id } => {
                 let member_id = id.clone().unwrap_or_default();
-                self.leave(vec![Leaving { member_id, instance_id: Some(instance.clone()) }], &mut out)?;
+                self.leave(
+                    vec![Leaving { member_id, instance_id: Some(instance.clone()) }],
+                    &mut out,
+                )?;
             }
             Command::Commit { client, id, instance, generation, metadata, offsets } => {
                 let (member_id, generation) = self.member(client, id, *generation);
@@ -230,7 +259,13 @@ impl goldenscript::Runner for Runner {
                 for (partition, offset) in offsets {
                     let (topic, partition) = topic_partition(partition)?;
                     let metadata = metadata.clone().unwrap_or_default();
-                    new.push(NewOffset { topic, partition, offset: *offset, leader_epoch: 0, metadata });
+                    new.push(NewOffset {
+                        topic,
+                        partition,
+                        offset: *offset,
+                        leader_epoch: 0,
+                        metadata,
+                    });
                 }
                 match self.group.commit(&committer, new, self.now) {
                     Err(error) => writeln!(out, "{client} ← OffsetCommit {error}")?,
@@ -264,9 +299,14 @@ impl goldenscript::Runner for Runner {
             Command::ForgetTopic(topic) => self.group.forget_topic(topic),
             Command::Describe => {
                 let group = self.group.describe();
-                writeln!(out, "{} type={:?} protocol={:?}", group.state, group.protocol_type, group.protocol)?;
+                writeln!(
+                    out,
+                    "{} type={:?} protocol={:?}",
+                    group.state, group.protocol_type, group.protocol
+                )?;
                 for member in group.members {
-                    let instance = member.instance_id.map(|id| format!(" instance={id}")).unwrap_or_default();
+                    let instance =
+                        member.instance_id.map(|id| format!(" instance={id}")).unwrap_or_default();
                     writeln!(
                         out,
                         "  {}{instance} client={} host={} subscription={:?} assignment={:?}",
@@ -289,7 +329,10 @@ impl goldenscript::Runner for Runner {
             }
         }
         assert_invariants(&self.group, self.now);
-        assert_eq!(super::properties::waiting(&self.group), self.requests.keys().copied().collect());
+        assert_eq!(
+            super::properties::waiting(&self.group),
+            self.requests.keys().copied().collect()
+        );
         Ok(out)
     }
 
@@ -326,7 +369,8 @@ impl Runner {
             Err(error) => writeln!(out, "← LeaveGroup {error}")?,
             Ok((left, effects)) => {
                 for Left { member_id, instance_id, result } in left {
-                    let instance = instance_id.map(|id| format!(" instance={id}")).unwrap_or_default();
+                    let instance =
+                        instance_id.map(|id| format!(" instance={id}")).unwrap_or_default();
                     writeln!(out, "← LeaveGroup {member_id:?}{instance} {}", said(result))?;
                 }
                 self.hear(effects, out)?;
@@ -355,14 +399,26 @@ impl Runner {
                     }
                 }
                 Effect::Join(_, Ok(joined)) => {
-                    let Joined { member_id, generation, protocol_name, leader, skip_assignment, members, .. } = joined;
-                    write!(out, "{name} ← JoinGroup generation={generation} member_id={member_id} leader={leader}")?;
+                    let Joined {
+                        member_id,
+                        generation,
+                        protocol_name,
+                        leader,
+                        skip_assignment,
+                        members,
+                        ..
+                    } = joined;
+                    write!(
+                        out,
+                        "{name} ← JoinGroup generation={generation} member_id={member_id} leader={leader}"
+                    )?;
                     write!(out, " protocol={}", protocol_name.unwrap_or_default())?;
                     if skip_assignment {
                         write!(out, " skip_assignment")?;
                     }
                     if !members.is_empty() {
-                        let ids: Vec<String> = members.into_iter().map(|member| member.id).collect();
+                        let ids: Vec<String> =
+                            members.into_iter().map(|member| member.id).collect();
                         write!(out, " members=[{}]", ids.join(", "))?;
                     }
                     writeln!(out)?;
@@ -370,7 +426,11 @@ impl Runner {
                 }
                 Effect::Sync(_, Err(error)) => writeln!(out, "{name} ← SyncGroup {error}")?,
                 Effect::Sync(_, Ok(synced)) => {
-                    writeln!(out, "{name} ← SyncGroup {:?}", String::from_utf8_lossy(&synced.assignment))?;
+                    writeln!(
+                        out,
+                        "{name} ← SyncGroup {:?}",
+                        String::from_utf8_lossy(&synced.assignment)
+                    )?;
                 }
             }
         }

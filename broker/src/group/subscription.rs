@@ -28,14 +28,19 @@ mod tests {
 
     #[test]
     fn reads_the_topics_and_ignores_the_rest() {
-        let metadata = b"\x00\x03\x00\x00\x00\x02\x00\x06orders\x00\x01a\xff\xff\xff\xff\x00\x00\x00\x00";
+        let metadata =
+            b"\x00\x03\x00\x00\x00\x02\x00\x06orders\x00\x01a\xff\xff\xff\xff\x00\x00\x00\x00";
         assert_eq!(topics(metadata), Some(vec!["orders".to_owned(), "a".to_owned()]));
     }
 
     #[test]
     fn refuses_what_is_no_subscription() {
         assert_eq!(topics(b""), None);
-        assert_eq!(topics(b"\x00\x00\x7f\xff\xff\xff\x00\x01a"), None, "fewer topics than announced");
+        assert_eq!(
+            topics(b"\x00\x00\x7f\xff\xff\xff\x00\x01a"),
+            None,
+            "fewer topics than announced"
+        );
         assert_eq!(topics(b"\x00\x00\x00\x00\x00\x01\xff\xff"), None, "a negative length");
         assert_eq!(topics(b"\x00\x00\x00\x00\x00\x01\x00\x01\xff"), None, "not UTF-8");
     }

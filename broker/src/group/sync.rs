@@ -52,8 +52,12 @@ impl Group {
         if sync.generation != self.generation {
             return Err(ErrorCode::IllegalGeneration);
         }
-        let differs = |told: &Option<String>, own: &Option<String>| told.is_some() && own.is_some() && told != own;
-        if differs(&sync.protocol_type, &self.protocol_type) || differs(&sync.protocol_name, &self.protocol_name) {
+        let differs = |told: &Option<String>, own: &Option<String>| {
+            told.is_some() && own.is_some() && told != own
+        };
+        if differs(&sync.protocol_type, &self.protocol_type)
+            || differs(&sync.protocol_name, &self.protocol_name)
+        {
             return Err(ErrorCode::InconsistentGroupProtocol);
         }
         let position = self.position(&sync.member_id).ok_or(ErrorCode::UnknownMemberId)?;
@@ -93,13 +97,20 @@ impl Group {
             }
         }
         if let State::CompletingRebalance { unsynced } = &mut self.state {
-            let unsynced = Unsynced { members: std::mem::take(&mut unsynced.members), deadline: unsynced.deadline };
+            let unsynced = Unsynced {
+                members: std::mem::take(&mut unsynced.members),
+                deadline: unsynced.deadline,
+            };
             self.state = State::Stable { unsynced };
             info!(group = self.id, generation = self.generation, "stable: the leader has assigned");
         }
     }
 
     fn synced(&self, assignment: Bytes) -> Synced {
-        Synced { protocol_type: self.protocol_type.clone(), protocol_name: self.protocol_name.clone(), assignment }
+        Synced {
+            protocol_type: self.protocol_type.clone(),
+            protocol_name: self.protocol_name.clone(),
+            assignment,
+        }
     }
 }
