@@ -85,12 +85,18 @@ impl Docker {
     /// Waits for the container's own health check.
     pub(crate) async fn wait_until_healthy(&self) -> Result<()> {
         let deadline = Instant::now() + HEALTHY_LIMIT;
-        eprintln!("Waiting until Kafka is healthy …");
+        let mut said = false;
         while Instant::now() < deadline {
             let state = text(&inspect("{{.State.Status}} {{.State.Health.Status}}").await?.stdout);
             match state.as_str() {
                 "running healthy" => return Ok(()),
-                "running starting" => tokio::time::sleep(Duration::from_millis(300)).await,
+                "running starting" => {
+                    if !said {
+                        eprintln!("Waiting until Kafka is healthy …");
+                        said = true;
+                    }
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                }
                 _ => {
                     self.logs(false).await.ok();
                     bail!(

@@ -113,7 +113,7 @@ async fn run() -> Result<()> {
     let docker = Docker::at(root);
     match cli.command {
         Command::Up { broker: Kind::Memory, address, flags } => {
-            up_embedded(&embedded, &address, &flags).await
+            up_embedded(&embedded, &docker, &address, &flags).await
         }
         Command::Up { broker: Kind::Docker, address, flags } => {
             up_docker(&embedded, &docker, &address, &flags).await
@@ -124,10 +124,20 @@ async fn run() -> Result<()> {
     }
 }
 
-async fn up_embedded(embedded: &Embedded, address: &Address, flags: &[String]) -> Result<()> {
+async fn up_embedded(
+    embedded: &Embedded,
+    docker: &Docker,
+    address: &Address,
+    flags: &[String],
+) -> Result<()> {
     if let Some(running) = embedded.running()? {
         println!("Already running: {running}");
         return Ok(());
+    }
+    if address.port == 9092 && docker.state().await?.is_running() {
+        bail!(
+            "Apache Kafka in Docker runs, on the port of the embedded broker. Stop it with `make down` first."
+        );
     }
     // Port 0 is free by definition.
     if address.port != 0 {
@@ -199,7 +209,7 @@ async fn down(embedded: &Embedded, docker: &Docker, only: Option<Kind>) -> Resul
     if only != Some(Kind::Docker)
         && let Some(running) = embedded.stop().await?
     {
-        println!("Stopped {running}");
+        println!("Stopped mini-kafka at {}.", running.bootstrap);
         stopped = true;
     }
     if only != Some(Kind::Memory) && docker.state().await?.exists() {
