@@ -11,7 +11,6 @@ mod api;
 mod cluster;
 mod error;
 mod error_code;
-#[cfg_attr(not(test), expect(dead_code, reason = "the cluster does not use groups yet"))]
 mod group;
 mod log;
 mod server;

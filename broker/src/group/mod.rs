@@ -45,7 +45,9 @@ mod script;
 
 use std::collections::BTreeMap;
 
-pub(crate) use join::{Join, JoinAnswer, Joined, Refused};
+#[cfg(test)]
+use join::Joined;
+pub(crate) use join::{Join, JoinAnswer, Refused};
 pub(crate) use member::{Described, Protocol};
 pub(crate) use membership::{Leaving, Left};
 pub(crate) use offsets::{CommittedOffset, Committer, NewOffset};
@@ -143,11 +145,6 @@ impl Group {
     /// The state as Kafka's tools print it: `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Stable`, `Dead`.
     pub(crate) fn state_name(&self) -> &'static str {
         self.state.name()
-    }
-
-    /// The number of the current turn; 0 before the first.
-    pub(crate) fn generation(&self) -> i32 {
-        self.generation
     }
 
     /// `consumer`, `connect`, …; empty for a group that only stores offsets.

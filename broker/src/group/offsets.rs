@@ -110,25 +110,27 @@ impl Group {
         self.offsets.0.remove(topic);
     }
 
-    /// Whether offsets may be deleted at all (OffsetDelete).
+    /// Deletes committed offsets (OffsetDelete); the results are in the order of `partitions`. That nothing is
+    /// committed for a partition is no error.
     ///
     /// # Errors
-    /// `GROUP_ID_NOT_FOUND` if the group was deleted. `NON_EMPTY_GROUP` if it has members that are no consumers,
-    /// since only a consumer's subscription can be read.
-    pub(crate) fn check_offset_delete(&self) -> Result<(), ErrorCode> {
+    /// For the whole request: `GROUP_ID_NOT_FOUND` if the group was deleted, `NON_EMPTY_GROUP` if it has members
+    /// that are no consumers, since only a consumer's subscription can be read.
+    /// For one partition: `GROUP_SUBSCRIBED_TO_TOPIC` while a member reads the topic.
+    pub(crate) fn delete_offsets(
+        &mut self,
+        partitions: &[(String, i32)],
+    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
         match self.state {
-            State::Dead => Err(ErrorCode::GroupIdNotFound),
-            State::Empty => Ok(()),
-            _ if self.protocol_type() == CONSUMER => Ok(()),
-            _ => Err(ErrorCode::NonEmptyGroup),
+            State::Dead => return Err(ErrorCode::GroupIdNotFound),
+            State::Empty => {}
+            _ if self.protocol_type() == CONSUMER => {}
+            _ => return Err(ErrorCode::NonEmptyGroup),
         }
+        Ok(partitions.iter().map(|(topic, index)| self.delete_offset(topic, *index)).collect())
     }
 
-    /// Deletes the committed offset of one partition (OffsetDelete). There need not be one.
-    ///
-    /// # Errors
-    /// `GROUP_SUBSCRIBED_TO_TOPIC` while a member reads the topic.
-    pub(crate) fn delete_offset(&mut self, topic: &str, partition: i32) -> Result<(), ErrorCode> {
+    fn delete_offset(&mut self, topic: &str, partition: i32) -> Result<(), ErrorCode> {
         if self.is_subscribed_to(topic) {
             return Err(ErrorCode::GroupSubscribedToTopic);
         }

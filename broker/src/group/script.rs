@@ -292,8 +292,8 @@ impl goldenscript::Runner for Runner {
             }
             Command::DeleteOffset(partition) => {
                 let (topic, index) = topic_partition(partition)?;
-                let result = self.group.check_offset_delete();
-                let result = result.and_then(|()| self.group.delete_offset(&topic, index));
+                let result = self.group.delete_offsets(&[(topic, index)]);
+                let result = result.and_then(|results| results[0]);
                 writeln!(out, "← OffsetDelete {}", said(result))?;
             }
             Command::ForgetTopic(topic) => self.group.forget_topic(topic),
@@ -337,7 +337,7 @@ impl goldenscript::Runner for Runner {
     }
 
     fn end_block(&mut self, _: &goldenscript::Block) -> Result<String, Box<dyn Error>> {
-        let mut out = format!("{} generation={}", self.group.state_name(), self.group.generation());
+        let mut out = format!("{} generation={}", self.group.state_name(), self.group.generation);
         if let Some(leader) = &self.group.leader {
             write!(out, " leader={leader}")?;
         }

@@ -44,6 +44,7 @@ fn delete(cx: &Context, name: Option<TopicName>, id: Uuid) -> DeletableTopicResu
     match cx.cluster.topics.delete(&name) {
         Err(refusal) => failed(result.with_name(Some(name)), refusal.code, refusal.message),
         Ok(topic) => {
+            cx.cluster.groups.forget_topic(&topic.name);
             tracing::info!(topic = %topic.name, "deleted a topic");
             let result = result.with_name(Some(name));
             if cx.version >= 6 { result.with_topic_id(topic.id) } else { result }
