@@ -40,7 +40,8 @@ async fn shutdown_frees_the_port_and_closes_connections() {
     let address = address(&broker);
     let mut client = TcpStream::connect(address).unwrap();
     broker.shutdown().await;
-    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    // An end or, if the broker had not taken the connection up yet, a reset.
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
     TcpListener::bind(address).unwrap();
 }
 
