@@ -1,5 +1,7 @@
 //! Starting and stopping, as a library and as the program `mini-kafka`.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},

@@ -78,11 +78,13 @@ async fn serve(
 ) {
     tracing::debug!(%remote, "a client connected");
     tokio::select! {
-        ended = connection::serve(stream, remote, &cluster) => match ended {
-            Ok(()) => tracing::debug!(%remote, "a client left"),
-            Err(reason) => tracing::warn!(%remote, "ended a connection: {reason}"),
-        },
-        () = stop.cancelled() => {}
+        ended = connection::serve(stream, remote, &cluster) => {
+            if let Err(reason) = ended {
+                tracing::warn!(%remote, "ended a connection: {reason}");
+            }
+            tracing::debug!(%remote, "a connection is closed");
+        }
+        () = stop.cancelled() => (),
     }
 }
 
