@@ -21,7 +21,10 @@ mod server;
 mod settings;
 mod wire;
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 pub use crate::error::Error;
 pub(crate) use crate::error_code::ErrorCode;
@@ -160,7 +163,17 @@ impl Builder {
             .await
             .and_then(|listeners| Server::start(listeners, &cluster));
         let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
-        let bootstrap_servers = server.addresses[0].to_string();
+        let bootstrap_servers = reachable(server.addresses[0]).to_string();
         Ok(Broker { server, cluster, bootstrap_servers })
     }
+}
+
+/// The address to connect to for one that is listened on: every address of the machine includes its loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }

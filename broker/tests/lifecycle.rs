@@ -37,6 +37,13 @@ async fn both_loopbacks_are_served_on_one_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_on_every_address_tells_one_that_can_be_connected_to() {
+    let broker = Broker::builder().host("0.0.0.0").start().await.unwrap();
+    assert!(address(&broker).ip().is_loopback());
+    TcpStream::connect(address(&broker)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shutdown_frees_the_port_and_closes_connections() {
     let broker = Broker::start().await.unwrap();
     let address = address(&broker);

@@ -103,7 +103,7 @@ pub(crate) async fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpLis
         match TcpListener::bind(("::1", chosen)).await {
             Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => {
-                last = Some(error)
+                last = Some(error);
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             // A machine without IPv6.
