@@ -10,25 +10,25 @@ macro_rules! error_codes {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the names are Kafka's own and say what they mean")]
         #[repr(i16)]
-        pub enum ErrorCode {
+        pub(crate) enum ErrorCode {
             $($variant = $code,)*
         }
 
         impl ErrorCode {
             /// The number that travels on the wire.
-            pub const fn code(self) -> i16 {
+            pub(crate) const fn code(self) -> i16 {
                 self as i16
             }
 
             /// Kafka's name for it, as its tools print it: `UNKNOWN_TOPIC_OR_PARTITION`.
-            pub const fn name(self) -> &'static str {
+            pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $(ErrorCode::$variant => $name,)*
                 }
             }
 
             /// The error code with this number, if Kafka has one.
-            pub const fn from_code(code: i16) -> Option<Self> {
+            pub(crate) const fn from_code(code: i16) -> Option<Self> {
                 match code {
                     $($code => Some(ErrorCode::$variant),)*
                     _ => None,

@@ -1,8 +1,133 @@
-//! An in-memory, Kafka-compatible broker.
+//! An in-memory, Kafka-compatible broker to learn from and to put in a test.
+//!
+//! [`Broker`] and [`Builder`] are all that an embedder sees. Inside, data flows one way:
+//!
+//! ```text
+//! socket → server/connection → wire (frame, header, body) → api table → api/<family>/<api> → cluster → log | group
+//! socket ←       server      ←           wire             ←  typed response, error codes  ←────────────┘
+//! ```
 
+mod api;
+mod cluster;
+mod error;
 mod error_code;
+mod log;
+mod server;
+mod settings;
+mod wire;
 
-pub use error_code::ErrorCode;
+use std::sync::Arc;
+
+pub use crate::error::Error;
+pub(crate) use crate::error_code::ErrorCode;
+use crate::{
+    cluster::{Cluster, NewTopic},
+    server::Server,
+    settings::Settings,
+};
 
 /// A point in time, or a span, in milliseconds. Points count from the Unix epoch, as Kafka's timestamps do.
 pub(crate) type Millis = i64;
+
+/// A running broker. Dropping it stops it.
+#[derive(Debug)]
+#[must_use = "a broker stops when it is dropped: keep it in a variable"]
+pub struct Broker {
+    server: Server,
+    cluster: Arc<Cluster>,
+    bootstrap_servers: String,
+}
+
+impl Broker {
+    /// A broker with the defaults: a free port on both loopbacks, topics made on demand with three partitions.
+    ///
+    /// # Errors
+    ///
+    /// Only if the machine has no free port.
+    pub async fn start() -> Result<Self, Error> {
+        Self::builder().start().await
+    }
+
+    /// A broker to be configured first.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The address for a client's `bootstrap.servers`, such as `127.0.0.1:49213`.
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+
+    /// Stops the broker and waits until its port is free and every connection is closed.
+    pub async fn shutdown(self) {
+        self.server.stop();
+        self.server.stopped().await;
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.server.stop();
+    }
+}
+
+/// What a broker shall be like.
+#[derive(Clone, Debug, Default)]
+#[must_use = "call start()"]
+pub struct Builder {
+    host: Option<String>,
+    port: u16,
+    settings: Vec<(String, String)>,
+    topics: Vec<(String, i32)>,
+}
+
+impl Builder {
+    /// The port to listen on; 0, the default, picks a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The address to listen on instead of both loopbacks (127.0.0.1 and ::1).
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// A broker setting under Kafka's name, such as `num.partitions` or `message.max.bytes`. The last one wins.
+    pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// A topic that is there from the start.
+    pub fn topic(mut self, name: impl Into<String>, partitions: i32) -> Self {
+        self.topics.push((name.into(), partitions));
+        self
+    }
+
+    /// Starts the broker on the current Tokio runtime; it accepts connections when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a setting or topic that Kafka would refuse, [`Error::Listen`] for an address that
+    /// cannot be had.
+    pub async fn start(self) -> Result<Broker, Error> {
+        let mut settings = Settings::default();
+        for (name, value) in &self.settings {
+            settings.set(name, value).map_err(|bad| Error::Setting(bad.to_string()))?;
+        }
+        let cluster = Arc::new(Cluster::new(settings));
+        for (name, partitions) in self.topics {
+            let new = NewTopic { name, partitions, overrides: [].into() };
+            cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;
+        }
+        let host = self.host.as_deref();
+        let listening = server::bind(host, self.port)
+            .await
+            .and_then(|listeners| Server::start(listeners, &cluster));
+        let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
+        let bootstrap_servers = server.addresses[0].to_string();
+        Ok(Broker { server, cluster, bootstrap_servers })
+    }
+}

@@ -1,0 +1,52 @@
+//! CreatePartitions, versions 0–3: give topics more partitions (KIP-195).
+//!
+//! * The count is the new total and must grow. Keys may then land elsewhere than before: the hash is the
+//!   same, the divisor is not.
+//! * Replica assignments by hand must name the one node for each new partition.
+
+use super::text;
+use crate::{
+    ErrorCode,
+    api::Context,
+    cluster::{Partitions, Refusal},
+    wire::messages::{
+        CreatePartitionsRequest, CreatePartitionsResponse,
+        create_partitions_request::CreatePartitionsTopic,
+        create_partitions_response::CreatePartitionsTopicResult,
+    },
+};
+
+pub(crate) fn answer(cx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let results = request.topics.into_iter().map(|topic| {
+        let grown = check_assignments(cx, &topic).and_then(|()| {
+            cx.cluster.topics.grow(&topic.name, Partitions(topic.count), request.validate_only)
+        });
+        let result = CreatePartitionsTopicResult::default().with_name(topic.name);
+        match grown {
+            Ok(()) => result,
+            Err(refusal) => result
+                .with_error_code(refusal.code.code())
+                .with_error_message(text(refusal.message)),
+        }
+    });
+    CreatePartitionsResponse::default().with_results(results.collect())
+}
+
+fn check_assignments(cx: &Context, asked: &CreatePartitionsTopic) -> Result<(), Refusal> {
+    let Some(assignments) = &asked.assignments else { return Ok(()) };
+    let Some(topic) = cx.cluster.topics.named(&asked.name) else { return Ok(()) };
+    let refuse =
+        |message: String| Err(Refusal { code: ErrorCode::InvalidReplicaAssignment, message });
+    let new = asked.count - topic.partition_count();
+    if new > 0 && i32::try_from(assignments.len()) != Ok(new) {
+        return refuse(format!(
+            "Attempted to add {new} additional partition(s), but {} were assigned.",
+            assignments.len()
+        ));
+    }
+    let node = cx.cluster.settings.broker_id;
+    if assignments.iter().any(|a| !a.broker_ids.iter().map(|id| id.0).eq([node])) {
+        return refuse(format!("Every assignment must be [{node}]: there is one broker."));
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! CreateTopics, versions 2–7: make topics.
+//!
+//! * Partition count −1 means `num.partitions`, replication factor −1 means 1 (KIP-464). There is one node, so
+//!   more replicas are `INVALID_REPLICATION_FACTOR`.
+//! * A topic named twice in one request is `INVALID_REQUEST` for that name.
+//! * `validate_only` says what would happen.
+//! * From version 5 the answer tells the topic's settings (KIP-525).
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{describe_configs, text};
+use crate::{
+    ErrorCode,
+    api::Context,
+    cluster::{NewTopic, Refusal, Topic},
+    wire::{
+        StrBytes,
+        messages::{
+            CreateTopicsRequest, CreateTopicsResponse, TopicName,
+            create_topics_request::{CreatableReplicaAssignment, CreatableTopic},
+            create_topics_response::{CreatableTopicConfigs, CreatableTopicResult},
+        },
+    },
+};
+
+pub(crate) fn answer(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut named: HashMap<TopicName, usize> = HashMap::new();
+    for topic in &request.topics {
+        *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    let mut results = Vec::new();
+    for topic in request.topics {
+        match named.get(&topic.name) {
+            Some(1) => results.push(create(cx, topic, request.validate_only)),
+            // One result for all of its mentions.
+            Some(_) => {
+                named.remove(&topic.name);
+                let message = "Duplicate topic name.".to_owned();
+                results
+                    .push(failed(topic.name, Refusal { code: ErrorCode::InvalidRequest, message }));
+            }
+            None => {}
+        }
+    }
+    CreateTopicsResponse::default().with_topics(results)
+}
+
+fn create(cx: &Context, asked: CreatableTopic, only_validate: bool) -> CreatableTopicResult {
+    let partitions = match partitions(cx, &asked) {
+        Ok(partitions) => partitions,
+        Err(refusal) => return failed(asked.name, refusal),
+    };
+    let mut overrides = BTreeMap::new();
+    for config in asked.configs {
+        let Some(value) = config.value else {
+            let message = format!("Null value not supported for topic configs: {}", config.name);
+            return failed(asked.name, Refusal { code: ErrorCode::InvalidConfig, message });
+        };
+        overrides.insert(config.name.to_string(), value.to_string());
+    }
+    let new = NewTopic { name: asked.name.to_string(), partitions, overrides };
+    match cx.cluster.topics.create(new, only_validate) {
+        Err(refusal) => failed(asked.name, refusal),
+        Ok(topic) => {
+            if !only_validate {
+                tracing::info!(topic = %topic.name, partitions, "made a topic");
+            }
+            made(cx, &topic, only_validate).with_name(asked.name)
+        }
+    }
+}
+
+/// How many partitions are asked for, by number or by a list of replicas.
+fn partitions(cx: &Context, asked: &CreatableTopic) -> Result<i32, Refusal> {
+    let refuse = |code, message: &str| Err(Refusal { code, message: message.to_owned() });
+    if !asked.assignments.is_empty() {
+        if asked.num_partitions != -1 || asked.replication_factor != -1 {
+            let message = "A manual partition assignment was specified, so partition count and replication factor must be -1.";
+            return refuse(ErrorCode::InvalidRequest, message);
+        }
+        return assigned(cx, &asked.assignments);
+    }
+    match asked.replication_factor {
+        -1 | 1 => {}
+        0 | ..-1 => {
+            return refuse(
+                ErrorCode::InvalidReplicationFactor,
+                "Replication factor must be larger than 0, or -1 to use the default value.",
+            );
+        }
+        factor => {
+            let message = format!(
+                "Unable to replicate the partition {factor} time(s): there is only 1 broker."
+            );
+            return refuse(ErrorCode::InvalidReplicationFactor, &message);
+        }
+    }
+    match asked.num_partitions {
+        -1 => Ok(cx.cluster.settings.num_partitions),
+        0 | ..-1 => refuse(
+            ErrorCode::InvalidPartitions,
+            "Number of partitions was set to an invalid non-positive value.",
+        ),
+        count => Ok(count),
+    }
+}
+
+/// Replicas listed by hand: partitions 0, 1, 2 … each on this one node.
+fn assigned(cx: &Context, assignments: &[CreatableReplicaAssignment]) -> Result<i32, Refusal> {
+    let refuse =
+        |message: String| Err(Refusal { code: ErrorCode::InvalidReplicaAssignment, message });
+    let mut indexes: Vec<i32> = assignments.iter().map(|a| a.partition_index).collect();
+    indexes.sort_unstable();
+    if !indexes.iter().copied().eq(0..) && !indexes.iter().copied().zip(0..).all(|(a, b)| a == b) {
+        return refuse("partitions should be a consecutive 0-based integer sequence".to_owned());
+    }
+    let node = cx.cluster.settings.broker_id;
+    for assignment in assignments {
+        if !assignment.broker_ids.iter().map(|id| id.0).eq([node]) {
+            let replicas: Vec<i32> = assignment.broker_ids.iter().map(|id| id.0).collect();
+            return refuse(format!(
+                "The manual partition assignment {replicas:?} must be [{node}]: there is one broker."
+            ));
+        }
+    }
+    i32::try_from(assignments.len()).or_else(|_| refuse("too many partitions".to_owned()))
+}
+
+fn made(cx: &Context, topic: &Topic, only_validate: bool) -> CreatableTopicResult {
+    let result = CreatableTopicResult::default();
+    if cx.version < 5 {
+        return result;
+    }
+    let configs = describe_configs::topic_settings(cx, topic).into_iter().map(|config| {
+        CreatableTopicConfigs::default()
+            .with_name(StrBytes::from_static_str(config.setting.name))
+            .with_value(text(config.setting.value))
+            .with_config_source(config.source)
+    });
+    let result = result
+        .with_num_partitions(topic.partition_count())
+        .with_replication_factor(1)
+        .with_configs(Some(configs.collect()));
+    if cx.version >= 7 && !only_validate { result.with_topic_id(topic.id) } else { result }
+}
+
+fn failed(name: TopicName, refusal: Refusal) -> CreatableTopicResult {
+    CreatableTopicResult::default()
+        .with_name(name)
+        .with_error_code(refusal.code.code())
+        .with_error_message(text(refusal.message))
+}

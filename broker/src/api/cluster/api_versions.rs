@@ -1,0 +1,53 @@
+//! ApiVersions, versions 0–4: which APIs are served, and in which versions.
+//!
+//! * The first request of most clients; they then use the newest version that both sides know.
+//! * A version that is not served is answered all the same, in the layout of version 0 with
+//!   `UNSUPPORTED_VERSION` and the range of ApiVersions itself, so that the client can ask again (KIP-511).
+//! * A client's name or version that is not made of letters, digits, `-` and `.` is `INVALID_REQUEST`.
+//!
+//! Left out: features (KIP-584). Kafka lists `transaction.version` and others; without transactions there is
+//! nothing to list.
+
+use crate::{
+    ErrorCode,
+    api::{APIS, Context},
+    wire::{
+        ApiKey,
+        messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},
+    },
+};
+
+pub(crate) fn answer(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    let (name, version) = (&request.client_software_name, &request.client_software_version);
+    if cx.version >= 3 && !(is_software_word(name) && is_software_word(version)) {
+        return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
+    }
+    tracing::debug!(remote = %cx.connection.remote, software = %name, %version, "a client says what it is");
+    // -1: there are no finalized features.
+    ApiVersionsResponse::default()
+        .with_api_keys(APIS.iter().map(range).collect())
+        .with_finalized_features_epoch(-1)
+}
+
+/// The answer to a version from the future.
+pub(crate) fn unsupported() -> ApiVersionsResponse {
+    let own = APIS.iter().filter(|api| api.key == ApiKey::ApiVersions);
+    ApiVersionsResponse::default()
+        .with_error_code(ErrorCode::UnsupportedVersion.code())
+        .with_api_keys(own.map(range).collect())
+}
+
+fn range(api: &super::super::Api) -> ApiVersion {
+    ApiVersion::default()
+        .with_api_key(api.key as i16)
+        .with_min_version(api.advertised)
+        .with_max_version(api.max)
+}
+
+/// Kafka's pattern: letters and digits, with `-` and `.` between them.
+fn is_software_word(word: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    word.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && word.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && word.chars().all(is_inner)
+}

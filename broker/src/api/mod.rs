@@ -1,0 +1,142 @@
+//! From a request to its answer: one table, and one file for each API, in families.
+//!
+//! The table below is all there is: it dispatches requests, and ApiVersions tells it to clients. Handlers only
+//! translate. They read fields, ask the `cluster`, and build the answer.
+
+mod admin;
+mod cluster;
+mod records;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{
+    cluster::Cluster,
+    wire::{self, ApiKey, Frame, Malformed, Request, StrBytes},
+};
+
+/// Writes the dispatch and the list of APIs from one table.
+///
+/// The versions are those of the codec's message types. `advertised 0` stands where the list names
+/// an older version than can be served, as Kafka's does (see [`records::produce`]).
+macro_rules! apis {
+    ($($key:ident $min:literal..=$max:literal $(advertised $advertised:literal)? => $($module:ident)::+ $how:ident;)*) => {
+        /// Every API that is served.
+        pub(crate) const APIS: &[Api] = &[$(Api {
+            key: ApiKey::$key,
+            min: $min,
+            max: $max,
+            advertised: apis!(@first $($advertised)? $min),
+        },)*];
+
+        /// Answers a request with the handler of the table.
+        async fn dispatch(cx: &Context<'_>, request: &mut Request) -> Result<Option<Frame>, Malformed> {
+            match (request.key, request.version) {
+                $((ApiKey::$key, $min..=$max) => {
+                    let message = request.decode()?;
+                    let reply = apis!(@call $how $($module)::+::answer(cx, message));
+                    frame(request, reply)
+                })*
+                (ApiKey::ApiVersions, _) => {
+                    request.version = 0; // The layout that every client can read (KIP-511).
+                    frame(request, Reply::Answer(cluster::api_versions::unsupported()))
+                }
+                (key, version) => Err(Malformed(format!(
+                    "{key:?} version {version} is not served here; ApiVersions lists what is"
+                ))),
+            }
+        }
+    };
+    (@first $first:literal $($rest:literal)?) => { $first };
+    (@call answers $call:expr) => { Reply::Answer($call) };
+    (@call waits $call:expr) => { Reply::Answer($call.await) };
+    (@call replies $call:expr) => { $call };
+}
+
+apis! {
+    // API              versions            handler                       how
+    Produce             3..=13 advertised 0 => records::produce           replies;
+    Fetch               4..=18              => records::fetch             waits;
+    ListOffsets         1..=10              => records::list_offsets      answers;
+    Metadata            0..=13              => cluster::metadata          answers;
+    ApiVersions         0..=4               => cluster::api_versions      answers;
+    CreateTopics        2..=7               => admin::create_topics       answers;
+    DeleteTopics        1..=6               => admin::delete_topics       answers;
+    DeleteRecords       0..=2               => records::delete_records    answers;
+    InitProducerId      0..=5               => records::init_producer_id  answers;
+    DescribeConfigs     1..=4               => admin::describe_configs    answers;
+    CreatePartitions    0..=3               => admin::create_partitions   answers;
+    DescribeCluster     0..=2               => cluster::describe_cluster  answers;
+}
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Api {
+    pub(crate) key: ApiKey,
+    pub(crate) min: i16,
+    pub(crate) max: i16,
+    /// The oldest version that ApiVersions names.
+    pub(crate) advertised: i16,
+}
+
+/// What a handler may know besides its request.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) cluster: &'a Arc<Cluster>,
+    pub(crate) connection: &'a Connection,
+    pub(crate) client_id: Option<StrBytes>,
+    pub(crate) version: i16,
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
+impl Context<'_> {
+    /// Host and port to tell the client: `advertised.listeners`, or else the address that it used itself, which
+    /// is the one that certainly works.
+    pub(crate) fn advertised(&self) -> (StrBytes, i32) {
+        let (host, port) = self.cluster.settings.advertised().unwrap_or_else(|| {
+            let local = self.connection.local;
+            (local.ip().to_canonical().to_string(), local.port())
+        });
+        (StrBytes::from_string(host), port.into())
+    }
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) enum Reply<A> {
+    Answer(A),
+    /// The client does not want to hear of it (acks=0).
+    Nothing,
+    /// The client would not hear of its mistake otherwise: the connection ends, for the reason given.
+    Close(String),
+}
+
+/// Answers one request. `None` means that the client expects no answer.
+///
+/// # Errors
+///
+/// Bytes that make no sense, or an API or version that is not served: the connection must end.
+pub(crate) async fn answer(
+    cluster: &Arc<Cluster>,
+    connection: &Connection,
+    mut request: Request,
+) -> Result<Option<Frame>, Malformed> {
+    let client_id = request.client_id.clone();
+    let cx = Context { cluster, connection, client_id, version: request.version };
+    dispatch(&cx, &mut request).await
+}
+
+fn frame<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Option<Frame>, Malformed> {
+    match reply {
+        Reply::Answer(body) => {
+            wire::answer(request.key, request.version, request.correlation_id, &body).map(Some)
+        }
+        Reply::Nothing => Ok(None),
+        Reply::Close(reason) => Err(Malformed(reason)),
+    }
+}

@@ -1,0 +1,235 @@
+//! The topics of the cluster, by name and by id.
+//!
+//! A topic never changes: more partitions make a new `Topic` that shares the old partitions. A handler
+//! that holds one needs no lock, and one that deletes or replaces it disturbs nobody.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use super::Partition;
+use crate::{
+    ErrorCode,
+    log::TimestampType,
+    settings::{MAX_PARTITIONS, TopicSettings},
+};
+
+/// A named list of partitions.
+#[derive(Clone, Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    /// Tells a topic from one of the same name that was deleted (KIP-516).
+    pub(crate) id: Uuid,
+    pub(crate) partitions: Vec<Arc<Partition>>,
+    pub(crate) settings: TopicSettings,
+    /// The settings that were given when the topic was made.
+    pub(crate) overrides: BTreeMap<String, String>,
+}
+
+impl Topic {
+    /// The partition with this index, if the topic has it.
+    pub(crate) fn partition(&self, index: i32) -> Option<&Arc<Partition>> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+
+    /// How many partitions the topic has.
+    pub(crate) fn partition_count(&self) -> i32 {
+        i32::try_from(self.partitions.len()).expect("MAX_PARTITIONS fits")
+    }
+
+    /// Who sets the timestamps of its records.
+    pub(crate) fn timestamp_type(&self) -> TimestampType {
+        match self.settings.message_timestamp_type.as_str() {
+            "LogAppendTime" => TimestampType::LogAppendTime,
+            _ => TimestampType::CreateTime,
+        }
+    }
+}
+
+/// A topic that somebody wants to have.
+#[derive(Clone, Debug)]
+pub(crate) struct NewTopic {
+    pub(crate) name: String,
+    pub(crate) partitions: i32,
+    pub(crate) overrides: BTreeMap<String, String>,
+}
+
+/// How many partitions a topic shall have in the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Partitions(pub(crate) i32);
+
+/// Why a change of topics was refused: the code for programs, the sentence for people.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Topics {
+    defaults: TopicSettings,
+    all: RwLock<All>,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    by_name: BTreeMap<String, Arc<Topic>>,
+    names: HashMap<Uuid, String>,
+}
+
+impl Topics {
+    pub(crate) fn new(defaults: TopicSettings) -> Self {
+        Self { defaults, all: RwLock::default() }
+    }
+
+    /// The topic of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Topic>> {
+        self.all.read().by_name.get(name).cloned()
+    }
+
+    /// The topic with this id.
+    pub(crate) fn with_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        let all = self.all.read();
+        all.by_name.get(all.names.get(&id)?).cloned()
+    }
+
+    /// All topics, by name.
+    pub(crate) fn list(&self) -> Vec<Arc<Topic>> {
+        self.all.read().by_name.values().cloned().collect()
+    }
+
+    /// Makes a topic, or only says whether it could be made.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_TOPIC_EXCEPTION`, `TOPIC_ALREADY_EXISTS`, `INVALID_PARTITIONS`, `INVALID_CONFIG`.
+    pub(crate) fn create(&self, new: NewTopic, only_validate: bool) -> Result<Arc<Topic>, Refusal> {
+        let NewTopic { name, partitions, overrides } = new;
+        check_name(&name)?;
+        check_count(partitions)?;
+        let mut settings = self.defaults.clone();
+        for (key, value) in &overrides {
+            settings
+                .set(key, value)
+                .map_err(|bad| refuse(ErrorCode::InvalidConfig, bad.to_string()))?;
+        }
+
+        let mut all = self.all.write();
+        if all.by_name.contains_key(&name) {
+            return Err(refuse(
+                ErrorCode::TopicAlreadyExists,
+                format!("Topic '{name}' already exists."),
+            ));
+        }
+        // Kafka's metrics write '.' as '_', so two names that differ only there would be mixed up.
+        let as_metric = |name: &str| name.replace('.', "_");
+        if let Some(other) = all.by_name.keys().find(|other| as_metric(other) == as_metric(&name)) {
+            let message = format!("Topic '{name}' collides with existing topic: {other}");
+            return Err(refuse(ErrorCode::InvalidTopicException, message));
+        }
+        let id = Uuid::new_v4();
+        let partitions = (0..partitions).map(|_| Arc::default()).collect();
+        let topic = Arc::new(Topic { name: name.clone(), id, partitions, settings, overrides });
+        if !only_validate {
+            all.names.insert(id, name.clone());
+            all.by_name.insert(name, Arc::clone(&topic));
+        }
+        Ok(topic)
+    }
+
+    /// Gives a topic more partitions; those it has stay as they are, and so does every key's *old* record.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, and `INVALID_PARTITIONS` unless the number grows.
+    pub(crate) fn grow(
+        &self,
+        name: &str,
+        Partitions(count): Partitions,
+        only_validate: bool,
+    ) -> Result<(), Refusal> {
+        let mut all = self.all.write();
+        let Some(topic) = all.by_name.get(name) else { return Err(unknown_topic()) };
+        let has = topic.partition_count();
+        if count <= has {
+            let message = if count == has {
+                format!("Topic already has {count} partition(s).")
+            } else {
+                format!(
+                    "The topic {name} currently has {has} partition(s); {count} would not be an increase."
+                )
+            };
+            return Err(refuse(ErrorCode::InvalidPartitions, message));
+        }
+        check_count(count)?;
+        if !only_validate {
+            let mut grown = Topic::clone(topic);
+            grown.partitions.extend((has..count).map(|_| Arc::default()));
+            all.by_name.insert(name.to_owned(), Arc::new(grown));
+        }
+        Ok(())
+    }
+
+    /// Deletes a topic with its records and wakes whoever waits for them.
+    ///
+    /// # Errors
+    ///
+    /// `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub(crate) fn delete(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
+        let topic = {
+            let mut all = self.all.write();
+            let topic = all.by_name.remove(name).ok_or_else(unknown_topic)?;
+            all.names.remove(&topic.id);
+            topic
+        };
+        for partition in &topic.partitions {
+            partition.delete();
+        }
+        Ok(topic)
+    }
+}
+
+/// Kafka's rule for names: 1 to 249 of the characters `a–z A–Z 0–9 . _ -`, and neither `.` nor `..`.
+pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    let problem = match name {
+        "" => "the empty string is not allowed".to_owned(),
+        "." | ".." => format!("'{name}' is not allowed"),
+        _ if name.len() > 249 => {
+            format!("the length of '{name}' is longer than the max allowed length 249")
+        }
+        _ if !name.chars().all(is_legal) => {
+            format!(
+                "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(refuse(ErrorCode::InvalidTopicException, format!("Topic name is invalid: {problem}")))
+}
+
+fn check_count(partitions: i32) -> Result<(), Refusal> {
+    let message = match partitions {
+        ..=0 => "Number of partitions was set to an invalid non-positive value.".to_owned(),
+        1..=MAX_PARTITIONS => return Ok(()),
+        _ => format!(
+            "{partitions} partitions are more than this broker's {MAX_PARTITIONS} for one topic."
+        ),
+    };
+    Err(refuse(ErrorCode::InvalidPartitions, message))
+}
+
+fn unknown_topic() -> Refusal {
+    refuse(
+        ErrorCode::UnknownTopicOrPartition,
+        "This server does not host this topic-partition.".to_owned(),
+    )
+}
+
+fn refuse(code: ErrorCode, message: String) -> Refusal {
+    Refusal { code, message }
+}

@@ -1,0 +1,112 @@
+//! Sockets and tasks: who listens, one task for each connection, and an end that leaves nothing behind.
+
+mod connection;
+mod greeting;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::cluster::Cluster;
+
+/// A broker that accepts connections.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) addresses: Vec<SocketAddr>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Accepts connections on every listener until it is stopped.
+    pub(crate) fn start(listeners: Vec<TcpListener>, cluster: &Arc<Cluster>) -> io::Result<Self> {
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        let server = Self { addresses, stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        for listener in listeners {
+            let (cluster, stop, tasks) =
+                (Arc::clone(cluster), server.stop.clone(), server.tasks.clone());
+            server.tasks.spawn(accept(listener, cluster, stop, tasks));
+        }
+        Ok(server)
+    }
+
+    /// Tells every task to end and does not wait.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+    }
+
+    /// Waits until every task has ended.
+    pub(crate) async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    cluster: Arc<Cluster>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                tasks.spawn(serve(stream, remote, Arc::clone(&cluster), stop.clone()));
+            }
+            // Mostly too many open files: they come back when connections end.
+            Err(error) => {
+                tracing::error!(%error, "could not accept a connection; trying again in 100 ms");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    cluster: Arc<Cluster>,
+    stop: CancellationToken,
+) {
+    tracing::debug!(%remote, "a client connected");
+    tokio::select! {
+        ended = connection::serve(stream, remote, &cluster) => match ended {
+            Ok(()) => tracing::debug!(%remote, "a client left"),
+            Err(reason) => tracing::warn!(%remote, "ended a connection: {reason}"),
+        },
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Listens on `host` and `port`, or on both loopbacks if there is no host. Port 0 picks a free one, the same for
+/// both.
+pub(crate) async fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
+    if let Some(host) = host {
+        return Ok(vec![TcpListener::bind((host, port)).await?]);
+    }
+    // A port that is free on one loopback may be taken on the other.
+    const TRIES: usize = 32;
+    let mut last = None;
+    for _ in 0..TRIES {
+        let v4 = TcpListener::bind(("127.0.0.1", port)).await?;
+        let chosen = v4.local_addr()?.port();
+        match TcpListener::bind(("::1", chosen)).await {
+            Ok(v6) => return Ok(vec![v4, v6]),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => {
+                last = Some(error)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            // A machine without IPv6.
+            Err(_) => return Ok(vec![v4]),
+        }
+    }
+    Err(last.expect("every try failed"))
+}

@@ -1,0 +1,298 @@
+//! The settings of the broker and of a topic, under Kafka's own names.
+//!
+//! One table each: it makes the struct, reads `--override key=value` and answers DescribeConfigs, so that a
+//! setting that is accepted is also typed, described and reported. A setting is listed once the broker acts
+//! on it, or, for topics, once Kafka's tools send it as a matter of course; the note says which.
+
+use std::fmt;
+
+/// What DescribeConfigs and `--help` tell of one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) is_default: bool,
+    pub(crate) kind: Kind,
+    pub(crate) about: &'static str,
+}
+
+/// Kafka's types of a setting, as far as they are used here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean,
+    String,
+    Int,
+    Long,
+}
+
+/// Why a setting was refused: a sentence for whoever typed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BadSetting(String);
+
+impl fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Writes a struct of settings with its defaults, its parser and its description from one table.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        $struct:ident ($what:literal)
+        $($name:literal $field:ident: $type:ty = $default:expr, $check:expr, $about:literal;)*
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub(crate) struct $struct {
+            $(#[doc = $about] pub(crate) $field: $type,)*
+        }
+
+        impl Default for $struct {
+            fn default() -> Self {
+                Self { $($field: $default.into(),)* }
+            }
+        }
+
+        impl $struct {
+            /// Sets one setting from its text, as it stands on a command line or in a request.
+            ///
+            /// # Errors
+            ///
+            /// A sentence: no such setting (and the nearest one), or what its value must be.
+            pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), BadSetting> {
+                match name {
+                    $($name => {
+                        let parsed = <$type as Value>::parse(value).filter($check);
+                        self.$field = parsed.ok_or_else(|| bad_value(name, value, $about))?;
+                    })*
+                    _ => return Err(unknown_setting($what, name, &[$($name),*])),
+                }
+                Ok(())
+            }
+
+            /// Every setting with its value.
+            pub(crate) fn describe(&self) -> Vec<Described> {
+                let default = Self::default();
+                vec![$(Described {
+                    name: $name,
+                    value: Value::print(&self.$field),
+                    is_default: self.$field == default.$field,
+                    kind: <$type as Value>::KIND,
+                    about: $about,
+                },)*]
+            }
+        }
+    };
+}
+
+settings! {
+    /// The broker's settings: `server.properties` in Kafka.
+    Settings ("broker setting")
+    "advertised.listeners" advertised_listeners: String = "", |v| v.is_empty() || parse_listener(v).is_some(),
+        "HOST:PORT, or PLAINTEXT://HOST:PORT, that Metadata tells clients to connect to. Empty: the address that each client used.";
+    "auto.create.topics.enable" auto_create_topics_enable: bool = true, any,
+        "true or false: whether asking for a topic's metadata makes it.";
+    "broker.id" broker_id: i32 = 1, |v| *v >= 0,
+        "The id of this node: 0 or more.";
+    "default.replication.factor" default_replication_factor: i32 = 1, |v| *v == 1,
+        "Replicas of a topic. There is one node, so it is 1.";
+    "fetch.max.bytes" fetch_max_bytes: i32 = 57_671_680, |v| *v >= 1024,
+        "The most bytes of one Fetch answer, 1024 or more; a first batch that is longer is sent all the same.";
+    "group.initial.rebalance.delay.ms" group_initial_rebalance_delay_ms: i32 = 0, |v| *v >= 0,
+        "How long a new group waits for more members before its first rebalance. Kafka waits 3000 ms; here it is 0.";
+    "group.max.session.timeout.ms" group_max_session_timeout_ms: i32 = 1_800_000, |v| *v > 0,
+        "The longest session.timeout.ms that a consumer may ask for.";
+    "group.max.size" group_max_size: i32 = i32::MAX, |v| *v > 0,
+        "The most members of a group: 1 or more.";
+    "group.min.session.timeout.ms" group_min_session_timeout_ms: i32 = 6_000, |v| *v > 0,
+        "The shortest session.timeout.ms that a consumer may ask for.";
+    "log.message.timestamp.after.max.ms" log_message_timestamp_after_max_ms: i64 = 3_600_000, |v| *v >= 0,
+        "How far, in ms, a record's timestamp may lie in the broker's future: 0 or more.";
+    "log.message.timestamp.type" log_message_timestamp_type: String = "CreateTime", is_timestamp_type,
+        "CreateTime or LogAppendTime: who sets the timestamp of a record.";
+    "message.max.bytes" message_max_bytes: i32 = 1_048_588, |v| *v >= 0,
+        "The largest record batch, in bytes as it travels: 0 or more.";
+    "num.partitions" num_partitions: i32 = 3, |v| (1..=MAX_PARTITIONS).contains(v),
+        "Partitions of a topic that is made without a count: 1 to 10000. Kafka's own default is 1.";
+    "offset.metadata.max.bytes" offset_metadata_max_bytes: i32 = 4_096, |v| *v >= 0,
+        "The longest note that a consumer may commit with an offset.";
+    "socket.request.max.bytes" socket_request_max_bytes: i32 = 104_857_600, |v| *v >= 1024,
+        "The longest request, 1024 or more; a longer one ends its connection.";
+}
+
+settings! {
+    /// A topic's settings. Those that this broker only keeps and reports say so.
+    TopicSettings ("topic setting")
+    "cleanup.policy" cleanup_policy: String = "delete", is_cleanup_policy,
+        "delete, compact or both. Kept and reported; this broker neither deletes nor compacts.";
+    "compression.type" compression_type: String = "producer", |v| COMPRESSION_TYPES.contains(&v.as_str()),
+        "producer, uncompressed, gzip, snappy, lz4 or zstd. Kept and reported; batches stay as the producer made them.";
+    "max.message.bytes" max_message_bytes: i32 = 1_048_588, |v| *v >= 0,
+        "The largest record batch, in bytes as it travels: 0 or more.";
+    "message.timestamp.after.max.ms" message_timestamp_after_max_ms: i64 = 3_600_000, |v| *v >= 0,
+        "How far, in ms, a record's timestamp may lie in the broker's future: 0 or more.";
+    "message.timestamp.type" message_timestamp_type: String = "CreateTime", is_timestamp_type,
+        "CreateTime or LogAppendTime: who sets the timestamp of a record.";
+    "min.insync.replicas" min_insync_replicas: i32 = 1, |v| *v >= 1,
+        "1 or more. Kept and reported; the one replica is always in sync.";
+    "retention.bytes" retention_bytes: i64 = -1, |v| *v >= -1,
+        "Kept and reported; this broker deletes records only when asked to (DeleteRecords).";
+    "retention.ms" retention_ms: i64 = 604_800_000, |v| *v >= -1,
+        "Kept and reported; this broker deletes records only when asked to (DeleteRecords).";
+    "segment.bytes" segment_bytes: i32 = 1_073_741_824, |v| *v >= 1_048_576,
+        "Kept and reported; this broker has no segment files.";
+    "segment.ms" segment_ms: i64 = 604_800_000, |v| *v >= 1,
+        "Kept and reported; this broker has no segment files.";
+}
+
+/// A bound of our own, so that a slip of the finger does not fill the memory. Kafka names no limit.
+pub(crate) const MAX_PARTITIONS: i32 = 10_000;
+
+const COMPRESSION_TYPES: [&str; 6] = ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
+
+impl Settings {
+    /// What a new topic starts from: the broker's settings that a topic inherits.
+    pub(crate) fn topic_defaults(&self) -> TopicSettings {
+        TopicSettings {
+            max_message_bytes: self.message_max_bytes,
+            message_timestamp_after_max_ms: self.log_message_timestamp_after_max_ms,
+            message_timestamp_type: self.log_message_timestamp_type.clone(),
+            ..TopicSettings::default()
+        }
+    }
+
+    /// Host and port of `advertised.listeners`, if set.
+    pub(crate) fn advertised(&self) -> Option<(String, u16)> {
+        parse_listener(&self.advertised_listeners)
+    }
+}
+
+/// `HOST:PORT` with or without `PLAINTEXT://`; an IPv6 host stands in brackets.
+fn parse_listener(text: &str) -> Option<(String, u16)> {
+    let address = text.strip_prefix("PLAINTEXT://").unwrap_or(text);
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    (!host.is_empty() && !host.contains('/')).then_some(())?;
+    Some((host.to_owned(), port.parse().ok().filter(|port| *port > 0)?))
+}
+
+/// A type that a setting can have.
+trait Value: Sized {
+    const KIND: Kind;
+    fn parse(text: &str) -> Option<Self>;
+    fn print(&self) -> String;
+}
+
+macro_rules! value {
+    ($type:ty, $kind:ident) => {
+        impl Value for $type {
+            const KIND: Kind = Kind::$kind;
+            fn parse(text: &str) -> Option<Self> {
+                text.trim().parse().ok()
+            }
+            fn print(&self) -> String {
+                self.to_string()
+            }
+        }
+    };
+}
+
+value!(bool, Boolean);
+value!(i32, Int);
+value!(i64, Long);
+value!(String, String);
+
+fn any<T>(_: &T) -> bool {
+    true
+}
+
+#[allow(clippy::ptr_arg, reason = "the table's checks take what the field holds")]
+fn is_timestamp_type(value: &String) -> bool {
+    ["CreateTime", "LogAppendTime"].contains(&value.as_str())
+}
+
+#[allow(clippy::ptr_arg, reason = "the table's checks take what the field holds")]
+fn is_cleanup_policy(value: &String) -> bool {
+    value.split(',').all(|policy| ["delete", "compact"].contains(&policy.trim()))
+}
+
+fn bad_value(name: &str, value: &str, about: &str) -> BadSetting {
+    BadSetting(format!("Invalid value {value:?} for {name}. {about}"))
+}
+
+fn unknown_setting(what: &str, name: &str, names: &[&str]) -> BadSetting {
+    let nearest = names.iter().min_by_key(|known| distance(name, known));
+    let hint = match nearest.filter(|known| distance(name, known) <= known.len() / 3) {
+        Some(known) => format!("Did you mean {known}?"),
+        None => format!("Known are: {}.", names.join(", ")),
+    };
+    BadSetting(format!("Unknown {what} {name:?}. {hint}"))
+}
+
+/// How many letters must be added, dropped or changed to get from one word to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_read_from_text() {
+        let mut settings = Settings::default();
+        settings.set("num.partitions", "7").unwrap();
+        assert_eq!(settings.num_partitions, 7);
+        let described = settings.describe();
+        let described = described.iter().find(|d| d.name == "num.partitions").unwrap();
+        assert_eq!((described.value.as_str(), described.is_default), ("7", false));
+    }
+
+    #[test]
+    fn a_refusal_names_the_next_step() {
+        let mut settings = Settings::default();
+        let says = |result: Result<(), BadSetting>| result.unwrap_err().to_string();
+        assert_eq!(
+            says(settings.set("num.partition", "7")),
+            r#"Unknown broker setting "num.partition". Did you mean num.partitions?"#
+        );
+        assert!(says(settings.set("x", "7")).contains("Known are: advertised.listeners, "));
+        assert_eq!(
+            says(settings.set("num.partitions", "none")),
+            "Invalid value \"none\" for num.partitions. Partitions of a topic that is made without a count: 1 to 10000. Kafka's own default is 1."
+        );
+    }
+
+    #[test]
+    fn every_default_passes_its_own_check() {
+        let (mut settings, mut topic) = (Settings::default(), TopicSettings::default());
+        for d in settings.clone().describe() {
+            settings.set(d.name, &d.value).unwrap();
+        }
+        for d in topic.clone().describe() {
+            topic.set(d.name, &d.value).unwrap();
+        }
+        assert_eq!((settings, topic), (Settings::default(), TopicSettings::default()));
+    }
+
+    #[test]
+    fn an_advertised_listener_is_a_host_and_a_port() {
+        let parsed = |text| parse_listener(text).map(|(host, port)| format!("{host} {port}"));
+        assert_eq!(parsed("PLAINTEXT://kafka:9092").as_deref(), Some("kafka 9092"));
+        assert_eq!(parsed("[::1]:9092").as_deref(), Some("::1 9092"));
+        assert_eq!(parsed("SSL://kafka:9092"), None);
+        assert_eq!(parsed("kafka"), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Bytes ↔ typed messages: the only room that knows the codec.
+//!
+//! Every message of the protocol is a frame: a length of four bytes, a header, a body. Each API has its own
+//! versions of header and body. The codec (`kafka-protocol`) knows the fields; this room checks a frame
+//! before the codec sees it, and writes Fetch answers itself so that records are never copied.
+
+mod fetch;
+mod frame;
+pub(crate) mod schema;
+
+use bytes::{Bytes, BytesMut};
+/// The messages of the protocol, under Kafka's names.
+pub(crate) use kafka_protocol::messages;
+pub(crate) use kafka_protocol::{messages::ApiKey, protocol::StrBytes};
+use kafka_protocol::{
+    messages::ResponseHeader,
+    protocol::{Decodable, Encodable},
+};
+
+pub(crate) use self::{
+    fetch::{FetchAnswer, FetchedPartition, FetchedTopic},
+    frame::Frame,
+};
+
+/// Bytes that are not a request this broker can read: a sentence that says what is wrong and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(pub(crate) String);
+
+/// One request whose header was read and whose body was not.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) key: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) client_id: Option<StrBytes>,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    /// Reads the header at the front of a frame.
+    ///
+    /// # Errors
+    ///
+    /// An unknown API, or a header that does not end within the frame.
+    pub(crate) fn parse(frame: &Bytes) -> Result<Self, Malformed> {
+        let header = schema::parse_header(frame).map_err(malformed)?;
+        let key = ApiKey::try_from(header.api_key)
+            .map_err(|()| Malformed(format!("there is no API with the key {}", header.api_key)))?;
+        let client_id = header.client_id.map(|id| StrBytes::from_string(id.to_owned()));
+        Ok(Self {
+            key,
+            version: header.api_version,
+            correlation_id: header.correlation_id,
+            client_id,
+            body: frame.slice(header.body..),
+        })
+    }
+
+    /// Reads the body as a message of type `M`.
+    ///
+    /// # Errors
+    ///
+    /// A body that is not what the schema of this API and version says, byte for byte.
+    pub(crate) fn decode<M: Decodable>(&mut self) -> Result<M, Malformed> {
+        schema::check_request(self.key as i16, self.version, &self.body).map_err(malformed)?;
+        M::decode(&mut self.body, self.version).map_err(malformed)
+    }
+}
+
+fn malformed(error: impl std::fmt::Display) -> Malformed {
+    Malformed(error.to_string())
+}
+
+/// An answer's body, written at the version of its request.
+pub(crate) trait Answer {
+    /// Writes the body.
+    ///
+    /// # Errors
+    ///
+    /// Only a bug in a handler: a field that this version does not have, or a value that does not fit.
+    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Malformed>;
+}
+
+impl<M: Encodable> Answer for M {
+    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Malformed> {
+        self.encode(frame.bytes(), version).map_err(malformed)
+    }
+}
+
+/// The frame that answers the request with this correlation id.
+///
+/// # Errors
+///
+/// See [`Answer::write`].
+pub(crate) fn answer(
+    key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &impl Answer,
+) -> Result<Frame, Malformed> {
+    let mut frame = Frame::default();
+    let header = ResponseHeader::default().with_correlation_id(correlation_id);
+    header.encode(frame.bytes(), key.response_header_version(version)).map_err(malformed)?;
+    body.write(&mut frame, version)?;
+    Ok(frame)
+}
+
+/// The bytes that [`Answer::write`] appends to.
+pub(crate) type Buffer = BytesMut;

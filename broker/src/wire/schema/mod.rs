@@ -1,0 +1,50 @@
+//! What every message of the protocol looks like, and one walker that reads any of them by it.
+//!
+//! * [`check_request`] is the guard in front of the codec. `kafka-protocol` calls `Vec::with_capacity(n)` with an n
+//!   from the wire, so a Metadata v1 body of the four bytes `7f ff ff ff` would abort the whole process. What the guard
+//!   lets through, the codec decodes to the last byte.
+//! * [`parse_header`] reads the header in front of a request.
+//! * [`walk`] reports each field with its name, bytes and value to a [`Visitor`].
+//!
+//! The table's facts come from Kafka's own message definitions: see `broker/tools/schema.py`.
+//!
+//! Stricter than Kafka, so that codec and table cannot read the same bytes differently: bytes after the last field
+//! are an error, a tagged field must fill its size, a nullable struct starts with 1 or -1, a varint ends within 32 bits,
+//! and a string is UTF-8. Kafka ignores left-over bytes and a known tag's size, takes any negative byte for null and any
+//! other for a struct, drops a varint's upper bits, and replaces what is not UTF-8.
+
+#![cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "responses and values are for the trace, which is not written yet"
+    )
+)]
+
+mod definition;
+mod header;
+mod malformed;
+mod table;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub(crate) use definition::Api;
+pub(crate) use header::{Header, parse_header, request_header_version, response_header_version};
+pub(crate) use malformed::Malformed;
+pub(crate) use walk::{Group, Label, Value, Visitor, walk};
+
+use malformed::Flaw;
+
+/// Checks that `body` is one whole request of this API and version, at no cost for the bytes of its records.
+pub(crate) fn check_request(api_key: i16, version: i16, body: &[u8]) -> Result<(), Malformed> {
+    let Some(api) = api(api_key) else { return Err(Flaw::UnknownApi(api_key).at(0)) };
+    walk(&api.request, version, body, &mut ())
+}
+
+/// The API with this key, if a broker's listener serves it and the codec knows it.
+pub(crate) fn api(key: i16) -> Option<&'static Api> {
+    let index = table::APIS.binary_search_by_key(&key, |api| api.key).ok()?;
+    Some(&table::APIS[index])
+}
