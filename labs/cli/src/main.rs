@@ -110,7 +110,7 @@ async fn run() -> Result<()> {
     let root = workspace_root()?;
     read_dotenv(&root)?;
     let cli = Cli::parse();
-    let embedded = Embedded::at(cli.run_dir.unwrap_or_else(|| root.join(".run")));
+    let embedded = Embedded::at(&cli.run_dir.unwrap_or_else(|| root.join(".run")));
     let docker = Docker::at(root);
     match cli.command {
         Command::Up { broker: Kind::Memory, address, flags } => {
@@ -175,7 +175,7 @@ async fn up_docker(
     docker.wait_until_healthy().await?;
     match probe::ask(&address.bootstrap()).await {
         Answer::Kafka(kafka) => {
-            println!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap())
+            println!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap());
         }
         Answer::Nothing => bail!(
             "The container is healthy, but nothing answers at {}. Is KAFKA_HOST_IP an address of this machine?",
