@@ -9,6 +9,7 @@ use shared::client::{self, Cluster};
 use shared::config::{Client, Config, Flags, Topic};
 use shared::shutdown::Shutdown;
 use shared::topic;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,10 +19,10 @@ pub const LINES: [&str; 8] = [
     "u1 click 10",
     "u2 purchase 99",
     "u1 view 1",
-    "u7 click 3",
     "u2 view 2",
-    "u1 purchase 25",
+    "u7 click 3",
     "u7 view 8",
+    "u1 purchase 25",
     "u1 click 11",
 ];
 
@@ -37,15 +38,13 @@ pub struct Run {
 }
 
 impl Run {
-    /// The partitions in which the messages of this user are, in the order of sending.
-    pub fn partitions_of(&self, user: &str) -> Vec<i32> {
-        let mut partitions = Vec::new();
+    /// The partitions in which the messages of this user are.
+    pub fn partitions_of(&self, user: &str) -> BTreeSet<i32> {
+        let mut partitions = BTreeSet::new();
         for report in &self.reports {
             let of_user = report.line.split(|byte| *byte == b' ').next() == Some(user.as_bytes());
-            if let (true, Ok((partition, _))) = (of_user, &report.result)
-                && !partitions.contains(partition)
-            {
-                partitions.push(*partition);
+            if let (true, Ok((partition, _))) = (of_user, &report.result) {
+                partitions.insert(*partition);
             }
         }
         partitions
