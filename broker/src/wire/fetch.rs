@@ -164,7 +164,7 @@ mod tests {
                         ],
                     }],
                 };
-                let data = |index, error: ErrorCode, records: &[u8], lists_aborted| {
+                let data = |index, error: ErrorCode, records: &[u8], lists_aborted: bool| {
                     PartitionData::default()
                         .with_partition_index(index)
                         .with_error_code(error.code())

@@ -108,7 +108,7 @@ mod tests {
             let mut pieces = frame.into_pieces();
             assert_eq!(pieces.len(), 19);
 
-            let mut written = Vec::new();
+            let mut written: Vec<u8> = Vec::new();
             loop {
                 let left = pieces.slices().iter().flat_map(|s| s.to_vec()).collect::<Vec<_>>();
                 if left.is_empty() {
