@@ -36,7 +36,10 @@ macro_rules! apis {
                     let reply = apis!(@call $how $($module)::+::answer(cx, message));
                     frame(request, reply)
                 })*
-                (ApiKey::ApiVersions, _) => frame(request, Reply::Answer(cluster::api_versions::unsupported())),
+                (ApiKey::ApiVersions, _) => {
+                    request.version = 0; // The layout that every client can read (KIP-511).
+                    frame(request, Reply::Answer(cluster::api_versions::unsupported()))
+                }
                 (key, version) => Err(Malformed(format!(
                     "{key:?} version {version} is not served here; ApiVersions lists what is"
                 ))),

@@ -1,0 +1,138 @@
+# The front door. Every target is one or two commands, printed as they run, so that you can type them without make.
+#
+#   BROKER=memory|docker       which broker `make up` starts                   make up BROKER=docker
+#   BOOTSTRAP=host:port        the broker the labs talk to                     make producer-keyed BOOTSTRAP=localhost:9192
+#   CONFIG=file.toml           a configuration of your own                     make producer-keyed CONFIG=mine.toml
+#   ARGS='…'                   further flags for the program that is run       make server ARGS='--port 9093'
+
+BROKER ?= memory
+BOOTSTRAP ?=
+CONFIG ?=
+ARGS ?=
+
+# Where `make server` listens: as `make up`, at KAFKA_HOST_IP from the environment or .env.
+KAFKA_HOST_IP ?= $(shell sed -n 's/^KAFKA_HOST_IP=//p' .env 2> /dev/null)
+
+# Cargo's own lines are worth seeing while a program is being built, and in the way afterwards.
+quiet = $(if $(wildcard target/debug/$(1)), -q)
+run = cargo run$(call quiet,$(1)) --bin $(1) --
+bootstrap = $(if $(BOOTSTRAP), --bootstrap-server $(BOOTSTRAP))
+args = $(if $(ARGS), $(ARGS))
+config = --config $(or $(CONFIG),$(1))$(bootstrap)$(args)
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+##@ Getting started
+
+.PHONY: help demo test doctor
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9 -]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
+	@echo; sed -n 's/^#   /  /p' Makefile
+
+demo: tools ## Lab 1 from end to end on a broker of its own: nothing to start, nothing left running
+	$(call run,lab1-demo)$(args)
+
+test: tools ## Every test that needs nothing but this machine
+	cargo test --workspace$(args)
+
+doctor: ## What is installed, what is missing, who answers on Kafka's port
+	@sh scripts/doctor
+	@$(call run,labs) status
+
+.PHONY: tools
+tools:
+	@sh scripts/doctor --quiet
+
+##@ Broker
+
+.PHONY: up down reset server status logs
+up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) and wait until it is ready
+	cargo build$(call quiet,mini-kafka) --bin mini-kafka --bin labs
+	$(call run,labs) up --broker $(BROKER)$(args)
+
+down: tools ## Stop the broker that `make up` started
+	$(call run,labs) down$(args)
+
+reset: tools ## Forget what Lab 1 did: its topics, groups and offsets
+	$(call run,lab1-topics) --reset$(bootstrap)$(args)
+
+server: tools ## The embedded broker in this terminal, until Ctrl-C
+	$(call run,mini-kafka)$(if $(KAFKA_HOST_IP), --host $(KAFKA_HOST_IP))$(args)
+
+status: tools ## Which broker runs, who answers
+	$(call run,labs) status$(args)
+
+logs: tools ## The broker's log (ARGS=-f: and what follows, until Ctrl-C)
+	$(call run,labs) logs$(args)
+
+##@ Lab 1: produce and consume
+
+.PHONY: topics provision consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
+topics provision: tools ## Create the labs' topics
+	$(call run,lab1-topics)$(bootstrap)$(args)
+
+consumer-keyed: tools ## Read, in the group lab1-keyed
+	$(call run,lab1-consumer) $(call config,config_keyed.toml)
+
+producer-keyed: tools ## Type lines such as `u1 click 10`: the first word is the key, the key picks the partition
+	$(call run,lab1-producer) $(call config,config_keyed.toml)
+
+consumer-rr: tools ## Read, in the group lab1-rr
+	$(call run,lab1-consumer) $(call config,config_roundrobin.toml)
+
+producer-rr: tools ## Type the same lines: no key, one partition after the other
+	$(call run,lab1-producer) $(call config,config_roundrobin.toml)
+
+diff-configs: ## What differs between the two configurations
+	diff -u config_keyed.toml config_roundrobin.toml || test $$? = 1
+
+##@ Habits
+
+.PHONY: build build-release format check lint fix pre-commit ci
+build: tools ## Build everything
+	cargo build --workspace$(args)
+
+build-release: tools ## Build everything, optimised
+	cargo build --workspace --release$(args)
+
+format: ## Format the code
+	cargo fmt --all
+
+check: ## Is the code formatted? Changes nothing (for `cargo check`, see lint)
+	@cargo fmt --all -- --check || { echo 'The code is not formatted as rustfmt.toml says. `make format` does it.' >&2; exit 1; }
+
+lint: tools ## Clippy and the documentation, warnings are errors
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps -q
+
+fix: tools ## Let clippy and rustfmt repair what they can
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+pre-commit: format lint test ## Before a commit: format, lint, test
+
+ci: check lint test integration-test ## What the CI runs
+
+##@ Other clients, other brokers, speed
+
+.PHONY: integration-test conformance docker-test bench bench-quick deny
+integration-test: tools ## Clients in other languages (Node.js, Python, Java) against the embedded broker
+	CLIENTS=1 cargo test --test integration_tests$(args)
+
+conformance: tools ## The client tests against a Kafka of yours: make conformance BOOTSTRAP=localhost:9092
+	@test -n '$(or $(BOOTSTRAP),$(KAFKA_BOOTSTRAP_SERVERS))' || { echo 'Which Kafka? `make up BROKER=docker`, then `make conformance BOOTSTRAP=localhost:9092`.' >&2; exit 2; }
+	KAFKA_BOOTSTRAP_SERVERS=$(or $(BOOTSTRAP),$(KAFKA_BOOTSTRAP_SERVERS)) cargo test --workspace$(args)
+
+docker-test: tools ## The tests that start Kafka in a container (needs a Docker engine)
+	cargo test -p shared --features docker-tests$(args)
+
+bench: tools ## Micro-benchmarks of batches and the log
+	cargo bench$(args)
+
+bench-quick: tools ## The broker in seconds: start, memory, throughput, latency
+	cargo bench --bench quick$(args)
+
+deny: ## Licences and advisories of all dependencies
+	@cargo deny --version > /dev/null 2>&1 || { echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }
+	cargo deny check

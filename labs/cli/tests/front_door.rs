@@ -1,0 +1,150 @@
+//! What the READMEs, the Makefile and the error messages promise exists.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Targets that only serve other targets.
+const INTERNAL: [&str; 1] = ["tools"];
+
+#[test]
+fn make_help_lists_every_target() {
+    let help = Command::new("make")
+        .arg("help")
+        .current_dir(root())
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    // A line of help begins with the names, two spaces before the text at least.
+    let listed: BTreeSet<_> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .flat_map(|line| line.split("  ").next().unwrap().split(' '))
+        .collect();
+    let missing: Vec<_> =
+        targets().into_iter().filter(|target| !listed.contains(target.as_str())).collect();
+    assert_eq!(missing, INTERNAL, "targets without `## help`, in\n{help}");
+}
+
+#[test]
+fn every_make_target_that_is_mentioned_exists() {
+    let targets = targets();
+    let mut unknown = Vec::new();
+    let mut found = 0;
+    for file in texts(&root()) {
+        for word in made(&file) {
+            found += 1;
+            if !targets.contains(&word) {
+                unknown.push(format!("{}: make {word}", file.display()));
+            }
+        }
+    }
+    assert!(found > 50, "only {found} mentions found: the search is broken");
+    assert!(unknown.is_empty(), "no such target:\n{}", unknown.join("\n"));
+}
+
+#[test]
+fn every_program_that_is_run_exists() {
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--no-deps", "--offline", "--format-version=1"]).current_dir(root());
+    let metadata = metadata.output().unwrap();
+    let metadata = String::from_utf8(metadata.stdout).unwrap();
+    let mut unknown = Vec::new();
+    for file in texts(&root())
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|ending| ending == "md"))
+    {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for name in text.split("--bin ").skip(1).map(|rest| word(rest)) {
+            if !metadata.contains(&format!(r#""crate_types":["bin"],"name":"{name}""#)) {
+                unknown.push(format!("{}: --bin {name}", file.display()));
+            }
+        }
+    }
+    assert!(
+        metadata.contains(r#""crate_types":["bin"],"name":"labs""#),
+        "the form of cargo metadata has changed"
+    );
+    assert!(unknown.is_empty(), "no such program:\n{}", unknown.join("\n"));
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut broken = Vec::new();
+    for file in texts(&root())
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|ending| ending == "md"))
+    {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            let elsewhere = link.starts_with("http") || path.is_empty();
+            if !elsewhere && !file.parent().unwrap().join(path).exists() {
+                broken.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "dead links:\n{}", broken.join("\n"));
+}
+
+/// The words after `make` in a file: in code, or after a backtick.
+fn made(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let markdown = file.extension().is_some_and(|ending| ending == "md");
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        fenced ^= markdown && line.trim_start().starts_with("```");
+        let command = line.trim_start().trim_start_matches("$ ").trim_start_matches("run: ");
+        let is_code = fenced || !markdown && command != line;
+        found.extend(command.strip_prefix("make ").filter(|_| is_code).map(word));
+        found.extend(line.split("`make ").skip(1).map(word));
+    }
+    found.retain(|word| !word.is_empty());
+    found
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').collect()
+}
+
+fn targets() -> Vec<String> {
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let rules = makefile.lines().filter_map(|line| line.split_once(':'));
+    rules
+        .filter(|(names, rest)| {
+            names.chars().all(|c| c.is_ascii_lowercase() || " -0123456789".contains(c))
+                && !rest.starts_with('=')
+        })
+        .flat_map(|(names, _)| names.split(' '))
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The files that people write, and programs print from.
+fn texts(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+        if path.is_dir() {
+            let skipped = ["target", "node_modules", ".git", ".run", ".venv"];
+            if !skipped.contains(&name.as_str()) {
+                found.extend(texts(&path));
+            }
+        } else if path
+            .extension()
+            .is_some_and(|ending| ["md", "rs", "toml", "yml", "sh"].iter().any(|e| ending == *e))
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+}
