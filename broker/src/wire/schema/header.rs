@@ -49,17 +49,13 @@ pub(crate) fn response_header_version(api_key: i16, version: i16) -> Option<i16>
 
 impl<'a> Visitor<'a> for Header<'a> {
     fn value(&mut self, label: Label, _at: Range<usize>, value: Value<'a>) {
+        let int16 = |value| i16::try_from(value).expect("an int16 by the table");
+        let int32 = |value| i32::try_from(value).expect("an int32 by the table");
         let Label::Name(name) = label else { return };
         match (name, value) {
-            ("request_api_key", Value::Int(key)) => {
-                self.api_key = i16::try_from(key).expect("an int16 by the table")
-            }
-            ("request_api_version", Value::Int(version)) => {
-                self.api_version = i16::try_from(version).expect("an int16 by the table")
-            }
-            ("correlation_id", Value::Int(id)) => {
-                self.correlation_id = i32::try_from(id).expect("an int32 by the table")
-            }
+            ("request_api_key", Value::Int(key)) => self.api_key = int16(key),
+            ("request_api_version", Value::Int(version)) => self.api_version = int16(version),
+            ("correlation_id", Value::Int(id)) => self.correlation_id = int32(id),
             ("client_id", Value::String(id)) => self.client_id = Some(id),
             _ => {}
         }

@@ -24,9 +24,11 @@ pub(super) enum Flaw {
     UnknownApi(i16),
     #[error("there is no such version, only {first} to {last}")]
     UnknownVersion { first: i16, last: i16 },
-    #[error("{needed} more bytes are needed, but {remaining} remain")]
+    #[error("the bytes run out, {needed} needed and {remaining} left")]
     Truncated { needed: usize, remaining: usize },
-    #[error("{count} elements take at least {least} bytes, but {remaining} remain")]
+    #[error("this would be more than {0} elements in one message")]
+    TooMany(usize),
+    #[error("{count} elements take at least {least} bytes, but {remaining} are left")]
     Count { count: usize, least: usize, remaining: usize },
     #[error("the length is negative ({0})")]
     NegativeLength(i32),
@@ -44,7 +46,7 @@ pub(super) enum Flaw {
     Tag(u32),
     #[error("the tagged field leaves {0} of its bytes unread")]
     TagSize(usize),
-    #[error("{0} bytes are left over")]
+    #[error("the message ends here, but not the bytes: {0} more")]
     LeftOver(usize),
 }
 
@@ -66,6 +68,13 @@ impl Malformed {
     pub(super) fn of(mut self, message: &'static str, version: i16) -> Malformed {
         self.0.message = Some((message, version));
         self
+    }
+}
+
+#[cfg(test)]
+impl Malformed {
+    pub(super) fn flaw(&self) -> Flaw {
+        self.0.flaw
     }
 }
 

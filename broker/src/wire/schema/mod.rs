@@ -9,8 +9,9 @@
 //! The table's facts come from Kafka's own message definitions: see `broker/tools/schema.py`.
 //!
 //! Stricter than Kafka, so that codec and table cannot read the same bytes differently: bytes after the last field
-//! are an error, a tagged field must fill its size, a nullable struct starts with 1 or -1, and a varint ends within 32
-//! bits. Kafka ignores left-over bytes and sizes, takes any negative byte for null, and drops a varint's upper bits.
+//! are an error, a tagged field must fill its size, a nullable struct starts with 1 or -1, a varint ends within 32 bits,
+//! and a string is UTF-8. Kafka ignores left-over bytes and a known tag's size, takes any negative byte for null and any
+//! other for a struct, drops a varint's upper bits, and replaces what is not UTF-8.
 
 #![cfg_attr(
     not(test),
@@ -29,7 +30,7 @@ mod table;
 mod tests;
 mod walk;
 
-pub(crate) use definition::{Api, Message};
+pub(crate) use definition::Api;
 pub(crate) use header::{Header, parse_header, request_header_version, response_header_version};
 pub(crate) use malformed::Malformed;
 pub(crate) use walk::{Group, Label, Value, Visitor, walk};

@@ -1,0 +1,129 @@
+//! The architecture as a test: which room may use which, read off the sources.
+//!
+//! See `broker/docs/architecture.md`. Test modules are free: only code in front of `#[cfg(test)]` counts.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A room and the words that must not stand in it, with the reason.
+const RULES: &[(&str, &[&str], &str)] = &[
+    (
+        "server",
+        &["kafka_protocol", "crate::log", "crate::group", "wire::messages"],
+        "it moves bytes and knows no message",
+    ),
+    (
+        "wire",
+        &["crate::server", "crate::api", "crate::cluster", "crate::log", "crate::group", "tokio"],
+        "it turns bytes into messages and knows no other room",
+    ),
+    (
+        "api",
+        &["tokio::net", "std::fs", "SystemTime", "kafka_protocol", "crate::server"],
+        "it translates, without sockets, files or a clock of its own",
+    ),
+    (
+        "cluster",
+        &["kafka_protocol", "crate::wire", "crate::api", "crate::server", "tokio::net"],
+        "it holds the state and knows no message",
+    ),
+    (
+        "log",
+        &[
+            "tokio",
+            "parking_lot",
+            "kafka_protocol",
+            "crate::wire",
+            "crate::api",
+            "crate::cluster",
+            "crate::server",
+            "Instant",
+            "SystemTime",
+        ],
+        "it is pure: time is an argument",
+    ),
+    (
+        "group",
+        &[
+            "tokio",
+            "parking_lot",
+            "kafka_protocol",
+            "crate::wire",
+            "crate::api",
+            "crate::cluster",
+            "crate::server",
+            "Instant",
+            "SystemTime",
+        ],
+        "it is pure: time is an argument",
+    ),
+];
+
+#[test]
+fn no_room_uses_what_it_must_not_know() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut broken = Vec::new();
+    for (room, forbidden, reason) in RULES {
+        let files = sources(&src.join(room));
+        assert!(!files.is_empty(), "there is no room {room}; correct this test's rules");
+        for file in files {
+            for (number, line) in code(&file) {
+                for word in forbidden.iter().filter(|word| line.contains(**word)) {
+                    let file = file.strip_prefix(&src).unwrap().display();
+                    broken.push(format!("{file}:{number}: `{word}` in room `{room}`: {reason}"));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn the_codec_stays_in_the_wire_room() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in sources(&src) {
+        if file.starts_with(src.join("wire")) {
+            continue;
+        }
+        for (number, line) in code(&file) {
+            assert!(!line.contains("kafka_protocol"), "{}:{number}: {line}", file.display());
+        }
+    }
+}
+
+/// The Rust files of a folder and its subfolders, without those that hold only tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let is_test = path.file_stem().is_some_and(|stem| stem == "tests");
+        if path.is_dir() && !is_test {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") && !is_test {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Numbered lines of code: no comments, and nothing behind the first `#[cfg(test)]` that opens a module.
+fn code(file: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(file).unwrap();
+    let is_code = |line: &str| !line.trim_start().starts_with("//");
+    let lines: Vec<&str> = text.lines().collect();
+    let end = (0..lines.len())
+        .find(|&i| {
+            lines[i].starts_with("#[cfg(test)]")
+                && lines[i..].iter().take(3).any(|l| l.contains("mod ") && l.ends_with('{'))
+        })
+        .unwrap_or(lines.len());
+    (1..)
+        .zip(&lines[..end])
+        .filter(|(_, line)| is_code(line))
+        .map(|(n, line)| (n, (*line).to_owned()))
+        .collect()
+}

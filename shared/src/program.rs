@@ -1,0 +1,100 @@
+//! The frame of a lab's program: what comes before its own code, and after.
+
+use crate::client::{Cluster, NoBroker};
+use crate::config::{Client, Config, ConfigError, Flags, property};
+use crate::report;
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+use crate::topic::Provisioned;
+use std::fmt::Write as _;
+use std::future::Future;
+use std::io;
+use std::process::ExitCode;
+
+/// Runs a lab's program: starts logs, colours and Ctrl-C, and turns an error into a sentence and an exit code
+/// (1 failed, 2 wrong configuration, 4 no broker).
+pub fn run<P, F>(flags: &Flags, program: P) -> ExitCode
+where
+    P: FnOnce(Shutdown) -> F,
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    telemetry::start(flags.log_format);
+    report::start(flags.plain);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::note(format!("The program could not start: {error}."));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async { program(Shutdown::on_signals()).await });
+    // A call into librdkafka that still waits for a broker must not keep the program from ending.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| ended_by(&error))
+}
+
+fn ended_by(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    if error.chain().any(|cause| cause.downcast_ref().is_some_and(broken_pipe)) {
+        // The reader has seen enough: `lab1-consumer | head -1`.
+        return ExitCode::SUCCESS;
+    }
+    report::note(sentence(error));
+    if error.chain().any(<dyn std::error::Error>::is::<NoBroker>) {
+        ExitCode::from(4)
+    } else if error.chain().any(<dyn std::error::Error>::is::<ConfigError>) {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The error with its causes, on one line, with a full stop.
+fn sentence(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    if text.ends_with(['.', '?']) { text } else { format!("{text}.") }
+}
+
+/// The four lines with which a lab's program begins, for stderr: broker, topic, `detail` (a consumer's group by
+/// default), and the properties that differ from librdkafka's own, with their origin.
+pub fn banner<L>(
+    config: &Config<L>,
+    client: Client,
+    cluster: &Cluster,
+    topic: &Provisioned,
+    detail: Option<(&str, &str)>,
+) -> String {
+    let nodes = report::count(cluster.brokers.len() as u64, "node");
+    let group =
+        config.property(Client::Consumer, "group.id").map_or("none", |setting| &setting.value);
+    let (label, text) = detail.unwrap_or(("group", group));
+    let mut lines = format!("broker  {} ({nodes})\n", config.bootstrap_servers());
+    let partitions = report::count(u64::try_from(topic.partitions()).unwrap_or(0), "partition");
+    let news = match topic {
+        Provisioned::Created { .. } => ", new".to_owned(),
+        Provisioned::Existing { .. } => String::new(),
+        Provisioned::Different { wanted, .. } => {
+            format!(", not {wanted} as configured: `make reset` deletes it and makes it anew")
+        }
+    };
+    let _ = writeln!(lines, "topic   {} ({partitions}{news})", config.topic.name);
+    let _ = writeln!(lines, "{label:<7} {text}");
+    let _ = write!(lines, "config  {}", differing(config, client));
+    lines
+}
+
+/// The properties with another value than librdkafka's default. What the other lines show is left out.
+fn differing<L>(config: &Config<L>, client: Client) -> String {
+    let shown: Vec<String> = config
+        .properties(client)
+        .into_iter()
+        .filter(|(name, setting)| {
+            !matches!(name.as_str(), "bootstrap.servers" | "client.id" | "group.id")
+                && !property::is_default(name, &setting.value)
+        })
+        .map(|(name, setting)| {
+            format!("{name}={} ({})", property::shown(&name, &setting), setting.origin)
+        })
+        .collect();
+    if shown.is_empty() { "librdkafka's defaults".to_owned() } else { shown.join(", ") }
+}
