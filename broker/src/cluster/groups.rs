@@ -295,3 +295,223 @@ async fn keep_time(coordinator: Weak<Coordinator>, clock: Clock, sooner: Arc<Not
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! On tokio's paused clock time only passes when everybody waits: then it jumps to the next deadline.
+
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::group::Protocol;
+
+    const SESSION: Millis = 6_000;
+
+    fn groups(overrides: &[(&str, &str)]) -> Arc<Groups> {
+        let mut settings = Settings::default();
+        for (name, value) in overrides {
+            settings.set(name, value).unwrap();
+        }
+        Arc::new(Groups::new(&settings, Clock::default()))
+    }
+
+    fn joining(member_id: &str) -> Join {
+        Join {
+            member_id: member_id.to_owned(),
+            instance_id: None,
+            client_id: "c".to_owned(),
+            client_host: String::new(),
+            session_timeout: SESSION,
+            rebalance_timeout: 60_000,
+            protocol_type: "consumer".to_owned(),
+            protocols: vec![Protocol { name: "range".to_owned(), metadata: Bytes::new() }],
+            needs_member_id: false,
+            can_skip_assignment: true,
+            uuid: uuid::Uuid::new_v4().to_string(),
+        }
+    }
+
+    fn syncing(member_id: &str, generation: i32, assignments: &[(&str, &'static str)]) -> Sync {
+        let assignments = assignments
+            .iter()
+            .map(|(id, assignment)| ((*id).to_owned(), Bytes::from_static(assignment.as_bytes())));
+        Sync {
+            member_id: member_id.to_owned(),
+            instance_id: None,
+            generation,
+            protocol_type: None,
+            protocol_name: None,
+            assignments: assignments.collect(),
+        }
+    }
+
+    fn state(groups: &Groups) -> &'static str {
+        groups.read("g", Group::state_name).unwrap()
+    }
+
+    /// Lets what was spawned run until it waits.
+    async fn settle() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_assignment_needs_no_waiting() {
+        let groups = groups(&[]);
+        let before = Instant::now();
+        let joined = groups.join("g", joining("")).await.unwrap();
+        let id = joined.member_id.as_str();
+        let synced = groups.sync("g", syncing(id, 1, &[(id, "all")])).await.unwrap();
+        assert_eq!(synced.assignment, "all");
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_initial_delay_is_waited_for_when_it_is_set() {
+        let groups = groups(&[("group.initial.rebalance.delay.ms", "3000")]);
+        let before = Instant::now();
+        let (one, two) = tokio::join!(groups.join("g", joining("")), groups.join("g", joining("")));
+        assert_eq!((one.unwrap().generation, two.unwrap().generation), (1, 1));
+        // The second member came while the first was waiting, and extended the delay once.
+        assert_eq!(before.elapsed(), Duration::from_secs(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_members_are_woken_by_the_leader() {
+        let groups = groups(&[]);
+        let m1 = groups.join("g", joining("")).await.unwrap().member_id;
+        groups.sync("g", syncing(&m1, 1, &[])).await.unwrap();
+
+        let before = Instant::now();
+        let second = tokio::spawn({
+            let groups = Arc::clone(&groups);
+            async move {
+                let joined = groups.join("g", joining("")).await.unwrap();
+                groups.sync("g", syncing(&joined.member_id, joined.generation, &[])).await.unwrap()
+            }
+        });
+        settle().await;
+        let refused = groups.heartbeat("g", &m1, None, 1);
+        assert_eq!(refused, Err(ErrorCode::RebalanceInProgress));
+        let joined = groups.join("g", joining(&m1)).await.unwrap();
+        settle().await;
+        assert!(!second.is_finished(), "no assignment before the leader has made it");
+        let m2 = &joined.members[1].id;
+        groups.sync("g", syncing(&m1, joined.generation, &[(m2, "half")])).await.unwrap();
+        assert_eq!(second.await.unwrap().assignment, "half");
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_member_is_removed_when_its_session_ends() {
+        let groups = groups(&[]);
+        let joined = groups.join("g", joining("")).await.unwrap();
+        groups.sync("g", syncing(&joined.member_id, 1, &[])).await.unwrap();
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(5_999)).await;
+            groups.heartbeat("g", &joined.member_id, None, 1).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(5_999)).await;
+        settle().await;
+        assert_eq!(state(&groups), "Stable");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        settle().await;
+        assert_eq!(state(&groups), "Empty");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nearer_deadline_wakes_the_timer() {
+        let groups = groups(&[]);
+        let long = Join { session_timeout: 60_000, ..joining("") };
+        let joined = groups.join("g", long).await.unwrap();
+        groups.sync("g", syncing(&joined.member_id, 1, &[])).await.unwrap();
+        settle().await;
+        let given = Join { needs_member_id: true, ..joining("") };
+        let refused = groups.join("g", given).await.unwrap_err();
+        assert_eq!(refused.error, ErrorCode::MemberIdRequired);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        settle().await;
+        let late = groups.join("g", joining(&refused.member_id)).await.unwrap_err();
+        assert_eq!(late.error, ErrorCode::UnknownMemberId);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_join_whose_connection_has_gone_holds_nobody_up_for_ever() {
+        let groups = groups(&[]);
+        let m1 = groups.join("g", joining("")).await.unwrap().member_id;
+        groups.sync("g", syncing(&m1, 1, &[])).await.unwrap();
+        let given_up = timeout(Duration::from_millis(1), groups.join("g", joining(""))).await;
+        assert!(given_up.is_err());
+
+        // It is a member of the next generation, and leaves it by not syncing.
+        let joined = groups.join("g", joining(&m1)).await.unwrap();
+        assert_eq!(joined.members.len(), 2);
+        groups.sync("g", syncing(&m1, joined.generation, &[])).await.unwrap();
+        let alone = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                if groups.heartbeat("g", &m1, None, joined.generation).is_err() {
+                    return groups.join("g", joining(&m1)).await.unwrap().members.len();
+                }
+            }
+        };
+        assert_eq!(alone.await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_runs_only_while_there_is_something_to_wait_for() {
+        let groups = groups(&[]);
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        let joined = groups.join("g", joining("")).await.unwrap();
+        settle().await;
+        assert_eq!(tasks(), before + 1);
+        let leaving = Leaving { member_id: joined.member_id, instance_id: None };
+        groups.leave("g", vec![leaving]).unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        settle().await;
+        assert_eq!((state(&groups), tasks()), ("Empty", before));
+
+        groups.join("g", joining("")).await.unwrap();
+        settle().await;
+        assert_eq!(tasks(), before + 1);
+        drop(groups);
+        settle().await;
+        assert_eq!(tasks(), before, "the timer does not outlive the broker");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn groups_come_and_go() {
+        let groups = groups(&[]);
+        let nobody = Committer { member_id: String::new(), instance_id: None, generation: -1 };
+        let member = Committer { generation: 1, ..nobody.clone() };
+        let offset = NewOffset {
+            topic: "orders".to_owned(),
+            partition: 0,
+            offset: 5,
+            leader_epoch: 0,
+            metadata: String::new(),
+        };
+        let unknown = groups.join("g", joining("m")).await.unwrap_err();
+        assert_eq!(unknown.error, ErrorCode::UnknownMemberId);
+        let too_short = Join { session_timeout: 1, ..joining("") };
+        let refused = groups.join("g", too_short).await.unwrap_err();
+        assert_eq!(refused.error, ErrorCode::InvalidSessionTimeout);
+        let refused = groups.commit("g", &member, vec![offset.clone()]);
+        assert_eq!(refused, Err(ErrorCode::GroupIdNotFound));
+        assert_eq!(groups.read("g", Group::state_name), None, "none of these made the group");
+
+        assert_eq!(groups.commit("g", &nobody, vec![offset]), Ok(vec![Ok(())]));
+        let committed = |group: &Group| group.committed("orders", 0).map(|found| found.offset);
+        assert_eq!(groups.read("g", committed), Some(Some(5)));
+        assert_eq!(groups.read_all(|id, _| id.to_owned()), ["g"]);
+        groups.forget_topic("orders");
+        assert_eq!(groups.read("g", committed), Some(None));
+        assert_eq!(groups.delete("g"), Ok(()));
+        assert_eq!(groups.delete("g"), Err(ErrorCode::GroupIdNotFound));
+    }
+}
