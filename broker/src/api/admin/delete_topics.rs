@@ -50,6 +50,7 @@ fn delete(cx: &Context, (name, id): (Option<TopicName>, Uuid)) -> DeletableTopic
     match cx.cluster.topics.delete(&name) {
         Err(refusal) => failed(cx, (Some(name), id), refusal.code, refusal.message),
         Ok(topic) => {
+            cx.cluster.groups.forget_topic(&topic.name);
             tracing::info!(topic = %topic.name, "deleted a topic");
             let result = DeletableTopicResult::default().with_name(Some(name));
             if cx.version >= 6 { result.with_topic_id(topic.id) } else { result }
