@@ -76,6 +76,7 @@ apis! {
     DeleteTopics        1..=6               => admin::delete_topics       answers;
     DeleteRecords       0..=2               => records::delete_records    answers;
     InitProducerId      0..=5               => records::init_producer_id  answers;
+    OffsetForLeaderEpoch 2..=4              => records::offset_for_leader_epoch answers;
     DescribeConfigs     1..=4               => admin::describe_configs    answers;
     CreatePartitions    0..=3               => admin::create_partitions   answers;
     DeleteGroups        0..=2               => groups::delete_groups      answers;
