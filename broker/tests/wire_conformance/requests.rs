@@ -25,6 +25,9 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
@@ -87,6 +90,7 @@ impl Session {
             "heartbeat" => wire.heartbeat(args, version.unwrap_or(4)),
             "leave_group" => wire.leave_group(args, version.unwrap_or(5)),
             "offset_commit" => wire.offset_commit(args, version.unwrap_or(9)),
+            "offset_delete" => wire.offset_delete(args, version.unwrap_or(0)),
             "offset_fetch" => wire.offset_fetch(args, version.unwrap_or(8)),
             "describe_groups" => wire.describe_groups(args, version.unwrap_or(5)),
             "list_groups" => wire.list_groups(args, version.unwrap_or(5)),
@@ -623,6 +627,28 @@ impl Wire<'_> {
             .with_group_instance_id(args.text("instance").map(StrBytes::from_string))
             .with_topics(vec![topic]);
         Ok(self.ask(version, &request))
+    }
+
+    /// `offset_delete GROUP TOPIC[/PARTITION]…`
+    fn offset_delete(&mut self, args: &mut Args, version: i16) -> Answer {
+        let group = self.group(&args.word()?);
+        let mut topics = Vec::new();
+        for word in args.words() {
+            let (topic, index) = topic_and_partition(&word)?;
+            let partition = OffsetDeleteRequestPartition::default().with_partition_index(index);
+            topics.push(
+                OffsetDeleteRequestTopic::default()
+                    .with_name(self.topic(&topic))
+                    .with_partitions(vec![partition]),
+            );
+        }
+        let request = OffsetDeleteRequest::default().with_group_id(group).with_topics(topics);
+        let correlation_id = self.connection().send(version, &request);
+        Ok(self.read(Box::new(move |frame, aliases| {
+            let mut answer = decode::<OffsetDeleteRequest>(frame, version, correlation_id);
+            answer.topics.sort_by(|a, b| a.name.cmp(&b.name));
+            answer::describe(&answer, aliases)
+        })))
     }
 
     /// `offset_fetch GROUP TOPIC… | all  [require_stable=false]`
