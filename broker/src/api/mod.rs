@@ -3,6 +3,8 @@
 //! The table below is all there is: it dispatches requests, and ApiVersions tells it to clients. Handlers only
 //! translate. They read fields, ask the `cluster`, and build the answer.
 
+#![allow(clippy::needless_pass_by_value, reason = "a handler owns its request")]
+
 mod admin;
 mod cluster;
 mod records;
@@ -22,6 +24,7 @@ macro_rules! apis {
     ($($key:ident $min:literal..=$max:literal $(advertised $advertised:literal)? => $($module:ident)::+ $how:ident;)*) => {
         /// Every API that is served.
         pub(crate) const APIS: &[Api] = &[$(Api {
+            name: stringify!($key),
             key: ApiKey::$key,
             min: $min,
             max: $max,
@@ -71,6 +74,7 @@ apis! {
 /// A line of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Api {
+    pub(crate) name: &'static str,
     pub(crate) key: ApiKey,
     pub(crate) min: i16,
     pub(crate) max: i16,

@@ -238,10 +238,10 @@ pub(crate) mod build {
     fn put_varint(buf: &mut BytesMut, value: i64) {
         let mut zigzag = ((value << 1) ^ (value >> 63)).cast_unsigned();
         while zigzag >= 0x80 {
-            buf.put_u8((zigzag & 0x7f) as u8 | 0x80);
+            buf.put_u8(u8::try_from(zigzag & 0x7f).unwrap() | 0x80);
             zigzag >>= 7;
         }
-        buf.put_u8(zigzag as u8);
+        buf.put_u8(u8::try_from(zigzag).unwrap());
     }
 }
 

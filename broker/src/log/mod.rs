@@ -211,13 +211,13 @@ impl Log {
 
     /// Time and offset of the records of one batch. The broker's own timestamp stands for all of them.
     fn times(&mut self, index: usize) -> Vec<Found> {
-        let Entry { base_offset, position, max_timestamp } = self.batches[index];
+        let Entry { position, max_timestamp, .. } = self.batches[index];
         let bytes = self.store.read(position, self.end_of(index)).concat();
         let Ok(Some(batch)) = Batch::take(&mut bytes.into()) else { return Vec::new() };
         let set_by_broker = batch.attributes & LOG_APPEND_TIME_FLAG != 0;
         records::times(&batch)
             .map(|record| Found {
-                offset: base_offset + record.offset_delta,
+                offset: batch.base_offset + record.offset_delta,
                 timestamp: if set_by_broker { max_timestamp } else { record.timestamp },
             })
             .collect()
