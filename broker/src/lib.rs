@@ -16,6 +16,7 @@ mod api;
 mod cluster;
 mod error;
 mod error_code;
+mod group;
 mod log;
 mod server;
 mod settings;
