@@ -47,14 +47,17 @@ impl Ledger {
         self.0.write_all(format!("{} {} {id}\n", record.partition, record.offset).as_bytes())
     }
 
-    /// The transactions in the file, in the order of their processing; none when there is no file yet.
+    /// The transactions in the file, in the order of their processing.
     ///
     /// # Errors
-    /// When it is no ledger.
+    /// When there is no such file, or when it is no ledger.
     pub fn read(path: &Path) -> anyhow::Result<Vec<Uuid>> {
         let file = match File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
+                "There is no ledger {}. The pipeline's step book writes one: `lab2 start-consumer --ledger FILE`.",
+                path.display()
+            ),
             Err(error) => bail!("The ledger {} cannot be opened: {error}.", path.display()),
         };
         let mut ids = Vec::new();
@@ -191,7 +194,7 @@ mod tests {
     fn a_ledger_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
-        assert!(Ledger::read(&path).unwrap().is_empty());
+        assert!(Ledger::read(&path).unwrap_err().to_string().starts_with("There is no ledger "));
         let record = Record {
             topic: "t".to_owned(),
             partition: 0,

@@ -89,7 +89,7 @@ pub enum Committed {
     /// The group has moved on: the batch belongs to somebody else now.
     Refused(RDKafkaErrorCode),
     /// No broker could be asked. It may be tried again.
-    NotYet(RDKafkaErrorCode),
+    NotYet,
 }
 
 /// A consumer with its unfinished batch.
@@ -206,7 +206,7 @@ impl Reader {
             Err(KafkaError::ConsumerCommit(code)) if has_moved_on(code) => {
                 Ok(Committed::Refused(code))
             }
-            Err(KafkaError::ConsumerCommit(code)) if is_outage(code) => Ok(Committed::NotYet(code)),
+            Err(KafkaError::ConsumerCommit(code)) if is_outage(code) => Ok(Committed::NotYet),
             Err(error) => Err(error).context("The batch could not be committed"),
         }
     }

@@ -292,10 +292,10 @@ impl Consumer {
                     ));
                     return Ok(false);
                 }
-                Committed::NotYet(code) => {
+                Committed::NotYet => {
                     if !std::mem::replace(&mut told, true) {
                         report::note(format!(
-                            "{} The commit waits for the broker ({code}).",
+                            "{} The commit waits for the broker.",
                             self.label
                         ));
                     }
