@@ -85,7 +85,7 @@ producer-rr: tools ## Type the same lines: no key, one partition after the other
 	$(call run,lab1-producer) $(call config,config_roundrobin.toml)
 
 diff-configs: ## What differs between the two configurations
-	diff -u config_keyed.toml config_roundrobin.toml || test $$? = 1
+	$(call run,lab1-producer) --config config_keyed.toml --diff-config config_roundrobin.toml
 
 ##@ Habits
 

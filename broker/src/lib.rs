@@ -7,16 +7,25 @@
 //! socket ←       server      ←           wire             ←  typed response, error codes  ←────────────┘
 //! ```
 
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod api;
 mod cluster;
 mod error;
 mod error_code;
+mod group;
 mod log;
 mod server;
 mod settings;
 mod wire;
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 pub use crate::error::Error;
 pub(crate) use crate::error_code::ErrorCode;
@@ -28,6 +37,34 @@ use crate::{
 
 /// A point in time, or a span, in milliseconds. Points count from the Unix epoch, as Kafka's timestamps do.
 pub(crate) type Millis = i64;
+
+/// An API that the broker serves, with its oldest and its newest version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Kafka's name for it, such as `Produce`.
+    pub name: &'static str,
+    /// The number that stands in a request.
+    pub key: i16,
+    /// The oldest version that is answered.
+    pub min_version: i16,
+    /// The newest version that is answered.
+    pub max_version: i16,
+}
+
+/// Every API that the broker serves, in the order of the keys.
+pub fn apis() -> Vec<Api> {
+    let mut apis: Vec<Api> = api::APIS
+        .iter()
+        .map(|api| Api {
+            name: api.name,
+            key: api.key as i16,
+            min_version: api.min,
+            max_version: api.max,
+        })
+        .collect();
+    apis.sort_by_key(|api| api.key);
+    apis
+}
 
 /// A running broker. Dropping it stops it.
 #[derive(Debug)]
@@ -127,7 +164,17 @@ impl Builder {
             .await
             .and_then(|listeners| Server::start(listeners, &cluster));
         let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
-        let bootstrap_servers = server.addresses[0].to_string();
+        let bootstrap_servers = reachable(server.addresses[0]).to_string();
         Ok(Broker { server, cluster, bootstrap_servers })
     }
+}
+
+/// The address to connect to for one that is listened on: every address of the machine includes its loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }

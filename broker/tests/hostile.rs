@@ -1,6 +1,8 @@
 //! Bytes that no client should send. Whatever comes, only its own connection may end: after each of them, a
 //! client that was connected before is served as if nothing had happened.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::{
     cell::RefCell,
     io::{Read, Write},

@@ -1,5 +1,7 @@
 //! Starting and stopping, as a library and as the program `mini-kafka`.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -32,6 +34,13 @@ async fn both_loopbacks_are_served_on_one_port() {
     if TcpListener::bind(("::1", 0)).is_ok() {
         TcpStream::connect(("::1", port)).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_on_every_address_tells_one_that_can_be_connected_to() {
+    let broker = Broker::builder().host("0.0.0.0").start().await.unwrap();
+    assert!(address(&broker).ip().is_loopback());
+    TcpStream::connect(address(&broker)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

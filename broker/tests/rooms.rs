@@ -2,6 +2,8 @@
 //!
 //! See `broker/docs/architecture.md`. Test modules are free: only code in front of `#[cfg(test)]` counts.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

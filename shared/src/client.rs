@@ -12,7 +12,7 @@ use rdkafka::consumer::base_consumer::BaseConsumer;
 use rdkafka::consumer::{Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
-use rdkafka::producer::FutureProducer;
+use rdkafka::producer::{FutureProducer, Producer as _};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
@@ -60,9 +60,12 @@ pub fn consumer<L>(
 }
 
 /// A cluster that has answered.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Cluster {
     admin: Arc<AdminClient<Context>>,
+    /// Asks for metadata. rdkafka never hands over the log lines of an admin client, and they hold the reason why there
+    /// is no answer.
+    asker: Producer,
     /// The addresses that the brokers say they have.
     pub brokers: Vec<String>,
 }
@@ -73,13 +76,13 @@ impl Cluster {
     /// # Errors
     /// [`NoBroker`] when none answers within [`FIRST_ANSWER`].
     pub async fn connect<L>(config: &Config<L>) -> anyhow::Result<Self> {
+        let refused = "librdkafka refuses to make a client of these properties";
         let context = Context::default();
         let failure = context.failure.clone();
-        let admin: AdminClient<Context> = config
-            .admin()
-            .create_with_context(context)
-            .context("librdkafka refuses to make a client of these properties")?;
-        let mut cluster = Self { admin: Arc::new(admin), brokers: Vec::new() };
+        let asker = config.admin().create_with_context(context).context(refused)?;
+        let admin: AdminClient<Context> =
+            config.admin().create_with_context(Context::default()).context(refused)?;
+        let mut cluster = Self { admin: Arc::new(admin), asker, brokers: Vec::new() };
         match cluster.metadata().await {
             Ok(metadata) => {
                 let address = |broker: &rdkafka::metadata::MetadataBroker| {
@@ -118,11 +121,17 @@ impl Cluster {
     }
 
     async fn metadata(&self) -> Result<Metadata, KafkaError> {
-        let admin = self.admin.clone();
+        let asker = self.asker.clone();
         // librdkafka's call blocks its thread.
-        tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, FIRST_ANSWER))
+        tokio::task::spawn_blocking(move || asker.client().fetch_metadata(None, FIRST_ANSWER))
             .await
             .unwrap_or(Err(KafkaError::Canceled))
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("brokers", &self.brokers).finish_non_exhaustive()
     }
 }
 

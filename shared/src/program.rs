@@ -52,7 +52,7 @@ fn ended_by(error: &anyhow::Error) -> ExitCode {
 /// The error with its causes, on one line, with a full stop.
 fn sentence(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
-    if text.ends_with('.') { text } else { format!("{text}.") }
+    if text.ends_with(['.', '?']) { text } else { format!("{text}.") }
 }
 
 /// The four lines with which a lab's program begins, for stderr: broker, topic, `detail` (a consumer's group by
@@ -69,7 +69,15 @@ pub fn banner<L>(
         config.property(Client::Consumer, "group.id").map_or("none", |setting| &setting.value);
     let (label, text) = detail.unwrap_or(("group", group));
     let mut lines = format!("broker  {} ({nodes})\n", config.bootstrap_servers());
-    let _ = writeln!(lines, "topic   {topic}");
+    let partitions = report::count(u64::try_from(topic.partitions()).unwrap_or(0), "partition");
+    let news = match topic {
+        Provisioned::Created { .. } => ", new".to_owned(),
+        Provisioned::Existing { .. } => String::new(),
+        Provisioned::Different { wanted, .. } => {
+            format!(", not {wanted} as configured: `make reset` deletes it and makes it anew")
+        }
+    };
+    let _ = writeln!(lines, "topic   {} ({partitions}{news})", config.topic.name);
     let _ = writeln!(lines, "{label:<7} {text}");
     let _ = write!(lines, "config  {}", differing(config, client));
     lines
@@ -82,7 +90,7 @@ fn differing<L>(config: &Config<L>, client: Client) -> String {
         .into_iter()
         .filter(|(name, setting)| {
             !matches!(name.as_str(), "bootstrap.servers" | "client.id" | "group.id")
-                && property::default_of(name).as_ref() != Some(&setting.value)
+                && !property::is_default(name, &setting.value)
         })
         .map(|(name, setting)| {
             format!("{name}={} ({})", property::shown(&name, &setting), setting.origin)

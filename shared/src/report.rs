@@ -40,6 +40,24 @@ pub fn place(topic: &str, partition: i32, offset: i64) -> String {
     format!("{topic}[{partition}]@{offset}").bold().to_string()
 }
 
+/// Words that should not be overlooked.
+pub fn bad(words: &str) -> String {
+    words.red().to_string()
+}
+
+/// Bytes as a person may see them: what is no UTF-8 or would move the cursor is replaced.
+pub fn text(bytes: &[u8]) -> String {
+    let mut shown = String::new();
+    for character in String::from_utf8_lossy(bytes).chars() {
+        if character.is_control() {
+            shown.extend(character.escape_debug());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// `n` of something: `1 message`, `2 messages`.
 pub fn count(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })

@@ -34,6 +34,8 @@ pub(crate) mod at {
 
 /// Attribute bit 3: the timestamps were set by the broker.
 pub(crate) const LOG_APPEND_TIME_FLAG: u16 = 1 << 3;
+/// Attribute bit 4: part of a transaction.
+const TRANSACTIONAL_FLAG: u16 = 1 << 4;
 /// Attribute bit 5: markers written by the transaction coordinator, never by clients.
 const CONTROL_FLAG: u16 = 1 << 5;
 
@@ -125,6 +127,10 @@ impl Batch {
             4 => Some(Compression::Zstd),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL_FLAG != 0
     }
 
     pub(crate) fn is_control(&self) -> bool {
@@ -238,10 +244,10 @@ pub(crate) mod build {
     fn put_varint(buf: &mut BytesMut, value: i64) {
         let mut zigzag = ((value << 1) ^ (value >> 63)).cast_unsigned();
         while zigzag >= 0x80 {
-            buf.put_u8((zigzag & 0x7f) as u8 | 0x80);
+            buf.put_u8(u8::try_from(zigzag & 0x7f).unwrap() | 0x80);
             zigzag >>= 7;
         }
-        buf.put_u8(zigzag as u8);
+        buf.put_u8(u8::try_from(zigzag).unwrap());
     }
 }
 

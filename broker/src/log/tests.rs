@@ -95,7 +95,7 @@ impl goldenscript::Runner for Runner {
                 }
             }
             Command::Find(time) => {
-                write!(out, "{time}: {}", show(self.log.first_at_or_after(*time)))?
+                write!(out, "{time}: {}", show(self.log.first_at_or_after(*time)))?;
             }
             Command::MaxTimestamp => write!(out, "max: {}", show(self.log.max_timestamp()))?,
             Command::DeleteBefore(offset) => self.log.delete_before(*offset)?,

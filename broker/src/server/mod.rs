@@ -78,11 +78,13 @@ async fn serve(
 ) {
     tracing::debug!(%remote, "a client connected");
     tokio::select! {
-        ended = connection::serve(stream, remote, &cluster) => match ended {
-            Ok(()) => tracing::debug!(%remote, "a client left"),
-            Err(reason) => tracing::warn!(%remote, "ended a connection: {reason}"),
-        },
-        () = stop.cancelled() => {}
+        ended = connection::serve(stream, remote, &cluster) => {
+            if let Err(reason) = ended {
+                tracing::warn!(%remote, "ended a connection: {reason}");
+            }
+            tracing::debug!(%remote, "a connection is closed");
+        }
+        () = stop.cancelled() => (),
     }
 }
 
@@ -101,7 +103,7 @@ pub(crate) async fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpLis
         match TcpListener::bind(("::1", chosen)).await {
             Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => {
-                last = Some(error)
+                last = Some(error);
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             // A machine without IPv6.

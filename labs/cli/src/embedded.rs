@@ -45,7 +45,7 @@ impl std::fmt::Display for Running {
 }
 
 impl Embedded {
-    pub(crate) fn at(run_dir: PathBuf) -> Self {
+    pub(crate) fn at(run_dir: &Path) -> Self {
         Self { pid_file: run_dir.join("mini-kafka.pid"), log: run_dir.join("mini-kafka.log") }
     }
 
@@ -65,15 +65,11 @@ impl Embedded {
         let folder = self.pid_file.parent().unwrap_or(Path::new("."));
         let problem = || format!("{} cannot be written.", folder.display());
         std::fs::create_dir_all(folder).with_context(problem)?;
-        let mut pid_file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.pid_file);
-        let pid_file =
-            pid_file.as_mut().map_err(|error| anyhow::anyhow!("{error}")).with_context(problem)?;
-        if !lock(pid_file)? {
+        // Not truncated: before we hold the lock, the file is another's.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut pid_file = options.open(&self.pid_file).with_context(problem)?;
+        if !lock(&pid_file)? {
             bail!("Another `make up` is starting the broker at this moment.");
         }
         let log = File::create(&self.log).with_context(problem)?;

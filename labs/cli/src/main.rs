@@ -99,7 +99,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            // Each is a sentence, or the words of another program.
+            error.chain().for_each(|cause| eprintln!("{cause}"));
             ExitCode::FAILURE
         }
     }
@@ -109,7 +110,7 @@ async fn run() -> Result<()> {
     let root = workspace_root()?;
     read_dotenv(&root)?;
     let cli = Cli::parse();
-    let embedded = Embedded::at(cli.run_dir.unwrap_or_else(|| root.join(".run")));
+    let embedded = Embedded::at(&cli.run_dir.unwrap_or_else(|| root.join(".run")));
     let docker = Docker::at(root);
     match cli.command {
         Command::Up { broker: Kind::Memory, address, flags } => {
@@ -141,7 +142,7 @@ async fn up_embedded(
     }
     // Port 0 is free by definition.
     if address.port != 0 {
-        refuse_if_taken(&address.bootstrap()).await?;
+        refuse_if_taken(&address.bootstrap(), "Stop it, or take another port: `make up ARGS='--port 9192'`, and give the labs BOOTSTRAP=localhost:9192.").await?;
     }
     let running = embedded.start(address.host.as_deref(), address.port, flags).await?;
     println!("Started {running}");
@@ -168,13 +169,13 @@ async fn up_docker(
     if docker.state().await?.is_running() {
         println!("Already running: Apache Kafka in Docker, container {}.", docker::CONTAINER);
     } else {
-        refuse_if_taken(&address.bootstrap()).await?;
+        refuse_if_taken(&address.bootstrap(), "Stop it first.").await?;
         docker.start().await?;
     }
     docker.wait_until_healthy().await?;
     match probe::ask(&address.bootstrap()).await {
         Answer::Kafka(kafka) => {
-            println!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap())
+            println!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap());
         }
         Answer::Nothing => bail!(
             "The container is healthy, but nothing answers at {}. Is KAFKA_HOST_IP an address of this machine?",
@@ -188,7 +189,7 @@ async fn up_docker(
 }
 
 /// A second broker on a port is never what was meant: either it fails to bind, or half of the clients find the other one.
-async fn refuse_if_taken(bootstrap: &str) -> Result<()> {
+async fn refuse_if_taken(bootstrap: &str, way_out: &str) -> Result<()> {
     let port = bootstrap.rsplit(':').next().unwrap_or(bootstrap);
     match probe::ask(bootstrap).await {
         Answer::Nothing => Ok(()),
@@ -198,8 +199,7 @@ async fn refuse_if_taken(bootstrap: &str) -> Result<()> {
         ),
         Answer::Other(what) => bail!(
             "Port {port} is taken: at {bootstrap} there is {what}.\n\
-             `lsof -i :{port}` names the program. Stop it, or take another port: `make up ARGS='--port 9192'`, \
-             and give the labs BOOTSTRAP=localhost:9192."
+             `lsof -i :{port}` names the program. {way_out}"
         ),
     }
 }

@@ -58,7 +58,7 @@ fn every_program_that_is_run_exists() {
         .filter(|file| file.extension().is_some_and(|ending| ending == "md"))
     {
         let text = std::fs::read_to_string(&file).unwrap();
-        for name in text.split("--bin ").skip(1).map(|rest| word(rest)) {
+        for name in text.split("--bin ").skip(1).map(word) {
             if !metadata.contains(&format!(r#""crate_types":["bin"],"name":"{name}""#)) {
                 unknown.push(format!("{}: --bin {name}", file.display()));
             }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -44,7 +44,10 @@ fn a_port_that_is_taken_is_named_with_what_is_there() {
     let port = web.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in web.incoming() {
-            stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            let mut stream = stream.unwrap();
+            // A connection closed with unread bytes is reset, and the answer lost.
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         }
     });
     let up = labs(&[

@@ -15,16 +15,15 @@ impl<L: Lab> Config<L> {
                 last = section;
             }
             let default = match property::default_of(name) {
-                Some(default) if !OWN.contains(section) && default == setting.value => {
-                    ", librdkafka's default".into()
+                _ if OWN.contains(section) => String::new(),
+                _ if property::is_default(name, &setting.value) => {
+                    ", librdkafka's default".to_owned()
                 }
-                Some(default) if !OWN.contains(section) && !default.is_empty() => {
-                    format!(", default {default}")
-                }
+                Some(default) if !default.is_empty() => format!(", default {default}"),
                 _ => String::new(),
             };
             let line = format!("{name} = {}", setting.value);
-            let _ = writeln!(text, "{line:<40} # {}{default}", setting.origin);
+            let _ = writeln!(text, "{line:<36}  # {}{default}", setting.origin);
         }
         text
     }

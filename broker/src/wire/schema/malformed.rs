@@ -26,6 +26,8 @@ pub(super) enum Flaw {
     UnknownVersion { first: i16, last: i16 },
     #[error("the bytes run out, {needed} needed and {remaining} left")]
     Truncated { needed: usize, remaining: usize },
+    #[error("this would be more than {0} elements in one message")]
+    TooMany(usize),
     #[error("{count} elements take at least {least} bytes, but {remaining} are left")]
     Count { count: usize, least: usize, remaining: usize },
     #[error("the length is negative ({0})")]

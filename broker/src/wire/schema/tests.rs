@@ -337,3 +337,13 @@ proptest! {
         }
     }
 }
+
+/// A frame of 100 MB could hold fifty million empty names, which the codec would make gigabytes of.
+#[test]
+fn a_message_of_very_many_small_elements_is_refused() {
+    const METADATA: i16 = 3;
+    let count = 1_000_001;
+    let body = [&i32::try_from(count).unwrap().to_be_bytes()[..], &vec![0; 2 * count]].concat();
+    let refused = check_request(METADATA, 1, &body).unwrap_err().to_string();
+    assert!(refused.contains("more than 1000000 elements"), "{refused}");
+}

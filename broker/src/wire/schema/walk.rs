@@ -80,7 +80,7 @@ pub(super) fn walk_start<'a>(
         return Err(flaw.at(0).of(message.name, version));
     }
     let flexible = message.is_flexible(version);
-    let mut walk = Walk { bytes, at: 0, version, flexible, visitor };
+    let mut walk = Walk { bytes, at: 0, version, flexible, elements_left: MOST_ELEMENTS, visitor };
     walk.fields(message.fields).map_err(|malformed| malformed.of(message.name, version))?;
     Ok(walk.at)
 }
@@ -92,6 +92,7 @@ struct Walk<'a, 'v, V> {
     at: usize,
     version: i16,
     flexible: bool,
+    elements_left: usize,
     visitor: &'v mut V,
 }
 
@@ -241,12 +242,16 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     }
 
     /// The codec reserves memory for a count before it reads the first element.
-    fn check_count(&self, start: usize, count: usize, least: usize) -> Result<(), Malformed> {
+    fn check_count(&mut self, start: usize, count: usize, least: usize) -> Result<(), Malformed> {
         let remaining = self.remaining();
         let least = count.saturating_mul(least.max(1));
         if least > remaining {
             return Err(Flaw::Count { count, least, remaining }.at(start));
         }
+        let Some(left) = self.elements_left.checked_sub(count) else {
+            return Err(Flaw::TooMany(MOST_ELEMENTS).at(start));
+        };
+        self.elements_left = left;
         Ok(())
     }
 
@@ -337,6 +342,10 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
         self.bytes.len() - self.at
     }
 }
+
+/// The most elements of all arrays of a message, and of its tagged fields. An element can take two bytes in a frame and a
+/// hundred in memory, so a frame within `socket.request.max.bytes` could otherwise become gigabytes.
+const MOST_ELEMENTS: usize = 1_000_000;
 
 /// Kafka's limit, also where a compact length could say more.
 const LONGEST_STRING: usize = i16::MAX as usize;

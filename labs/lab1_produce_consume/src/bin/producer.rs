@@ -1,0 +1,96 @@
+//! Sends typed lines to Kafka. Ctrl-D or Ctrl-C ends it.
+
+use clap::Parser;
+use lab1_produce_consume::produce::{self, Event, Plan, Report, Sent};
+use lab1_produce_consume::{Lab, PRODUCER};
+use shared::client::{self, Cluster};
+use shared::config::{Client, Config, Flags};
+use shared::report;
+use shared::shutdown::Shutdown;
+use shared::{input, topic};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Send each line of the input as a message
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    flags: Flags,
+
+    /// Send every line to this partition
+    #[arg(short, long, value_name = "N")]
+    partition: Option<i32>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    shared::run(&args.flags, |shutdown| producer(&args, shutdown))
+}
+
+async fn producer(args: &Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
+    let config: Config<Lab> = Config::load(&PRODUCER, &args.flags)?;
+    if let Some(text) = config.asked(&PRODUCER, &args.flags)? {
+        report::data(text.trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let cluster = Cluster::connect(&config).await?;
+    let topic = topic::ensure(&cluster, &config.topic).await?;
+    let plan = Plan::new(&config, topic.partitions(), args.partition)?;
+    report::note(shared::banner(
+        &config,
+        Client::Producer,
+        &cluster,
+        &topic,
+        Some(("mode", &plan.describe())),
+    ));
+    if input::is_terminal() {
+        report::note("Type lines such as `u1 click 10`. Ctrl-D ends.");
+    }
+
+    let producer = client::producer(&config)?;
+    let sent = produce::produce(&producer, &plan, input::lines(), &shutdown, |event| match event {
+        Event::Report(report) => report::data(line(&plan, &report, args.flags.plain)),
+        Event::Idle => prompt(),
+    })
+    .await?;
+    summary(&plan, &sent);
+    Ok(if sent.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `u1 click 10 → lab1[2]@0  key=u1 crc32 % 3 = 2`
+fn line(plan: &Plan, Report { line, key, choice, result }: &Report, plain: bool) -> String {
+    let line = report::text(line);
+    let arrow = report::arrow(plain);
+    let place = match result {
+        Ok((partition, offset)) => report::place(&plan.topic, *partition, *offset),
+        Err(reason) => return format!("{line} {arrow} {}: {reason}", report::bad("not delivered")),
+    };
+    let key = key.as_ref().map_or("no key,".to_owned(), |key| format!("key={}", report::text(key)));
+    format!("{line} {arrow} {place}  {key} {choice}")
+}
+
+/// Shown while nothing is on its way, so that no report is printed into a line that is being typed.
+fn prompt() -> io::Result<()> {
+    if input::is_terminal() {
+        let mut stderr = io::stderr();
+        write!(stderr, "> ")?;
+        stderr.flush()?;
+    }
+    Ok(())
+}
+
+fn summary(plan: &Plan, Sent { delivered, failed, unknown }: &Sent) {
+    let messages = |n| report::count(n, "message");
+    report::note(
+        format!("Delivered {}.\n{}", messages(delivered.records()), delivered.lines(&plan.topic))
+            .trim_end(),
+    );
+    if *failed > 0 {
+        report::note(format!("{} {}.", report::bad("Failed"), messages(*failed)));
+    }
+    if *unknown > 0 {
+        report::note(format!("No answer about {}: delivered or lost.", messages(*unknown)));
+    }
+}

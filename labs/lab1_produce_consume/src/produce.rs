@@ -1,0 +1,287 @@
+//! The producer: a line in, a message out, and later the delivery report.
+//!
+//! Sending is asynchronous. [`send_result`](rdkafka::producer::FutureProducer::send_result) only queues the message;
+//! the broker's answer, partition and offset or an error, arrives as a future. So lines are read on while reports are
+//! outstanding, and a report that never came is known at the end.
+
+use crate::{CHOSEN_BY, Lab, Mode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{DeliveryFuture, FutureRecord};
+use shared::client::Producer;
+use shared::config::{Client, Config};
+use shared::partitioner::{Choice, Partitioner};
+use shared::report::Partitions;
+use shared::shutdown::Shutdown;
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long outstanding reports are waited for after Ctrl-C.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Where lines go, and why.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub topic: String,
+    pub partitions: i32,
+    mode: Mode,
+    partitioner: Partitioner,
+    fixed: Option<i32>,
+    message_timeout: String,
+}
+
+impl Plan {
+    /// The plan that the configuration asks for, for a topic that has `partitions`. `fixed` overrides it.
+    pub fn new(config: &Config<Lab>, partitions: i32, fixed: Option<i32>) -> anyhow::Result<Self> {
+        if let Some(fixed) = fixed {
+            let topic = &config.topic.name;
+            anyhow::ensure!(
+                (0..partitions).contains(&fixed),
+                "There is no {topic}[{fixed}]: the partitions are {topic}[0] to {topic}[{}].",
+                partitions - 1
+            );
+        }
+        let property =
+            |name| config.property(Client::Producer, name).map_or("", |setting| &setting.value);
+        Ok(Self {
+            topic: config.topic.name.clone(),
+            partitions,
+            mode: config.lab.mode,
+            partitioner: Partitioner::named(property("partitioner")).unwrap_or(Partitioner::Crc32),
+            fixed,
+            message_timeout: property("message.timeout.ms").to_owned(),
+        })
+    }
+
+    /// The key of line `n` (from 0), and the choice of its partition.
+    pub fn place<'a>(&self, n: u64, line: &'a [u8]) -> (Option<&'a [u8]>, Choice) {
+        let key = match self.mode {
+            Mode::Keyed => line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()),
+            Mode::RoundRobin | Mode::Sticky => None,
+        };
+        let choice = match (self.fixed, self.mode) {
+            (Some(partition), _) => Choice::Fixed { partition },
+            (None, Mode::Keyed) => self.partitioner.choose(key, self.partitions),
+            (None, Mode::RoundRobin) => Choice::round_robin(n, self.partitions),
+            (None, Mode::Sticky) => Choice::Sticky,
+        };
+        (key, choice)
+    }
+
+    /// The plan as a sentence, for the banner.
+    pub fn describe(&self) -> String {
+        match (self.fixed, self.mode) {
+            (Some(partition), _) => format!("every line goes to partition {partition}"),
+            (None, Mode::Keyed) => {
+                format!(
+                    "keyed: the first word is the key, {} of it % {} the partition",
+                    self.partitioner, self.partitions
+                )
+            }
+            (None, Mode::RoundRobin) => {
+                format!("round robin: no key, line number % {} is the partition", self.partitions)
+            }
+            (None, Mode::Sticky) => "sticky: no key, librdkafka picks the partition".to_owned(),
+        }
+    }
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub line: Vec<u8>,
+    pub key: Option<Vec<u8>>,
+    pub choice: Choice,
+    /// Partition and offset, or why there are none.
+    pub result: Result<(i32, i64), String>,
+}
+
+/// What happens while lines are sent.
+#[derive(Debug)]
+pub enum Event {
+    /// Every line so far has its report.
+    Idle,
+    /// The report of a line, in the order of the lines.
+    Report(Report),
+}
+
+/// The end of the story.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub delivered: Partitions,
+    pub failed: u64,
+    /// No report came in time: perhaps delivered, perhaps not.
+    pub unknown: u64,
+}
+
+/// Sends lines until there are no more, or until `shutdown`; every event goes to `on`.
+pub async fn produce(
+    producer: &Producer,
+    plan: &Plan,
+    mut lines: mpsc::Receiver<Vec<u8>>,
+    shutdown: &Shutdown,
+    mut on: impl FnMut(Event) -> io::Result<()>,
+) -> io::Result<Sent> {
+    let mut sent = Sent::default();
+    let mut outstanding = VecDeque::new();
+    let mut n = 0;
+    on(Event::Idle)?;
+    loop {
+        let step = tokio::select! {
+            biased;
+            () = shutdown.requested() => break,
+            report = next_report(&mut outstanding, plan) => Step::Report(report),
+            line = lines.recv() => Step::Line(line),
+        };
+        match step {
+            Step::Report(report) => {
+                sent.count(&report);
+                on(Event::Report(report))?;
+                if outstanding.is_empty() {
+                    on(Event::Idle)?;
+                }
+            }
+            Step::Line(Some(line)) if line.trim_ascii().is_empty() => {
+                if outstanding.is_empty() {
+                    on(Event::Idle)?;
+                }
+            }
+            Step::Line(Some(line)) => {
+                // A full queue is back pressure: make room by waiting for the oldest report.
+                while let Err(NoRoom) = queue(producer, plan, n, &line, &mut outstanding) {
+                    let report = next_report(&mut outstanding, plan).await;
+                    sent.count(&report);
+                    on(Event::Report(report))?;
+                }
+                n += 1;
+            }
+            Step::Line(None) => break,
+        }
+    }
+
+    // The end of the input or Ctrl-C: what is queued is still on its way.
+    let mut rest = Ok(());
+    let flush = async {
+        while !outstanding.is_empty() && rest.is_ok() {
+            let report = next_report(&mut outstanding, plan).await;
+            sent.count(&report);
+            rest = on(Event::Report(report));
+        }
+    };
+    let too_late = async {
+        shutdown.requested().await;
+        tokio::time::sleep(FLUSH).await;
+    };
+    tokio::select! {
+        () = flush => {}
+        () = too_late => {}
+    }
+    rest?;
+    sent.unknown = outstanding.len() as u64;
+    Ok(sent)
+}
+
+impl Sent {
+    fn count(&mut self, report: &Report) {
+        match &report.result {
+            Ok((partition, offset)) => self.delivered.add(*partition, *offset),
+            Err(_) => self.failed += 1,
+        }
+    }
+}
+
+enum Step {
+    Report(Report),
+    Line(Option<Vec<u8>>),
+}
+
+/// A message on its way.
+struct Outstanding {
+    line: Vec<u8>,
+    key: Option<Vec<u8>>,
+    choice: Choice,
+    delivery: Delivery,
+}
+
+enum Delivery {
+    Queued(DeliveryFuture),
+    /// librdkafka refused it at once: it is too large, for example.
+    Refused(KafkaError),
+}
+
+struct NoRoom;
+
+fn queue(
+    producer: &Producer,
+    plan: &Plan,
+    n: u64,
+    line: &[u8],
+    outstanding: &mut VecDeque<Outstanding>,
+) -> Result<(), NoRoom> {
+    let (key, choice) = plan.place(n, line);
+    let why = choice.to_string();
+    let mut record = FutureRecord::<[u8], [u8]>::to(&plan.topic)
+        .payload(line)
+        .headers(OwnedHeaders::new().insert(Header { key: CHOSEN_BY, value: Some(&why) }));
+    if let Some(key) = key {
+        record = record.key(key);
+    }
+    if let Some(partition) = choice.explicit() {
+        record = record.partition(partition);
+    }
+    let delivery = match producer.send_result(record) {
+        Ok(future) => Delivery::Queued(future),
+        Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
+            if !outstanding.is_empty() =>
+        {
+            return Err(NoRoom);
+        }
+        Err((error, _)) => Delivery::Refused(error),
+    };
+    outstanding.push_back(Outstanding {
+        line: line.to_owned(),
+        key: key.map(<[u8]>::to_owned),
+        choice,
+        delivery,
+    });
+    Ok(())
+}
+
+/// The report of the oldest line. Waits for ever when there is none; nothing is lost when it is dropped half-way.
+async fn next_report(outstanding: &mut VecDeque<Outstanding>, plan: &Plan) -> Report {
+    let Some(oldest) = outstanding.front_mut() else { return std::future::pending().await };
+    let result = match &mut oldest.delivery {
+        Delivery::Queued(future) => match future.await {
+            Ok(Ok(delivery)) => Ok((delivery.partition, delivery.offset)),
+            Ok(Err((error, _message))) => Err(sentence(&error, plan)),
+            Err(_canceled) => Err("the producer was closed before the broker answered".to_owned()),
+        },
+        Delivery::Refused(error) => Err(sentence(error, plan)),
+    };
+    let Some(Outstanding { line, key, choice, .. }) = outstanding.pop_front() else {
+        unreachable!("it was in front above")
+    };
+    Report { line, key, choice, result }
+}
+
+fn sentence(error: &KafkaError, plan: &Plan) -> String {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageTimedOut) => {
+            format!(
+                "no broker acknowledged it within {} ms (message.timeout.ms)",
+                plan.message_timeout
+            )
+        }
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+            "it is larger than message.max.bytes".to_owned()
+        }
+        Some(RDKafkaErrorCode::UnknownPartition) => "the topic has no such partition".to_owned(),
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            format!("the topic {} is gone", plan.topic)
+        }
+        Some(code) => code.to_string(),
+        None => error.to_string(),
+    }
+}
