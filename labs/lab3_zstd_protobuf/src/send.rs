@@ -240,11 +240,10 @@ impl Tally {
 
     /// One sentence with every count in it.
     pub fn sentence<L>(&self, config: &Config<L>) -> String {
-        let property = |name| {
-            config
-                .property(Client::Producer, name)
-                .map_or("librdkafka's default", |setting| &setting.value)
-        };
+        // As librdkafka has it, its own defaults included.
+        let in_force = config.client(Client::Producer).create_native_config();
+        let property =
+            |name| in_force.as_ref().ok().and_then(|all| all.get(name).ok()).unwrap_or_default();
         let delivered = self.delivered.records();
         let missing = self.failures() + self.unknown + self.unsent;
         let total = delivered + missing;
@@ -258,11 +257,14 @@ impl Tally {
             .iter()
             .map(|(failure, n)| match failure {
                 Failure::TimedOut => format!(
-                    "{n} had no answer within {} ms (message.timeout.ms)",
+                    "{n} had no answer within message.timeout.ms={}",
                     property("message.timeout.ms")
                 ),
                 Failure::TooLarge => {
-                    format!("{n} too large for this producer (message.max.bytes)")
+                    format!(
+                        "{n} too large for this producer (message.max.bytes={})",
+                        property("message.max.bytes")
+                    )
                 }
                 Failure::BatchTooLarge => {
                     format!("{n} in a batch too large for the topic (its max.message.bytes)")
