@@ -218,7 +218,7 @@ impl Log {
         let bytes = self.store.read(position, self.end_of(index)).concat();
         let Ok(Some(batch)) = Batch::take(&mut bytes.into()) else { return Vec::new() };
         let set_by_broker = batch.attributes & LOG_APPEND_TIME_FLAG != 0;
-        records::times(&batch)
+        records::read(&batch)
             .map(|record| Found {
                 offset: batch.base_offset + record.offset_delta,
                 timestamp: if set_by_broker { max_timestamp } else { record.timestamp },
