@@ -160,7 +160,7 @@ impl Producer {
 
         // What is queued is still on its way.
         let too_late = async {
-            stop.await;
+            shutdown.requested().await;
             tokio::time::sleep(LAST_REPORTS).await;
         };
         tokio::pin!(too_late);
