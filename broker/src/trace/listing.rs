@@ -48,23 +48,18 @@ pub(super) struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// The fields of the message that begins at `from`, as far as they make sense, and what is wrong then.
+    /// The fields of the message that begins at `from`, as far as they make sense, and what is wrong then, or where it
+    /// ends.
     pub(super) fn of(
         message: &Message,
         version: i16,
         frame: &'a [u8],
         from: usize,
-    ) -> (Vec<Field<'a>>, Option<String>) {
+    ) -> (Vec<Field<'a>>, Result<usize, String>) {
         let bytes = frame.get(from..).unwrap_or_default();
         let mut listing = Self { fields: Vec::new(), depth: 0, from };
-        let flaw = match schema::walk_start(message, version, bytes, &mut listing) {
-            Err(malformed) => Some(malformed.to_string()),
-            Ok(end) if end < bytes.len() => {
-                Some(format!("{} bytes more than the message", bytes.len() - end))
-            }
-            Ok(_) => None,
-        };
-        (listing.fields, flaw)
+        let end = schema::walk_start(message, version, bytes, &mut listing);
+        (listing.fields, end.map(|end| from + end).map_err(|malformed| malformed.to_string()))
     }
 
     fn push(&mut self, label: Label, at: Range<usize>, value: Seen<'a>) {

@@ -305,23 +305,9 @@ impl<'a> Message<'a> {
         let parsed = schema::parse_header(frame).ok()?;
         let (key, version) = (parsed.api_key, parsed.api_version);
         let api = schema::api(key)?;
-        let (header, _) = Listing::of(
-            &schema::REQUEST_HEADER,
-            schema::request_header_version(key, version)?,
-            frame,
-            0,
-        );
-        let (body, flaw) = Listing::of(&api.request, version, frame, parsed.body);
-        Some(Self {
-            api: api_name(api),
-            name: api.request.name,
-            key,
-            version,
-            frame,
-            header,
-            body,
-            flaw,
-        })
+        let header_version = schema::request_header_version(key, version)?;
+        let (header, _) = Listing::of(&schema::REQUEST_HEADER, header_version, frame, 0);
+        Some(Self::new(api, &api.request, version, frame, header, parsed.body))
     }
 
     /// The answer to a request of this API and version.
@@ -331,11 +317,36 @@ impl<'a> Message<'a> {
         let version = if api.response.has(version) { version } else { 0 };
         let header_version =
             schema::response_header_version(key, version).expect("the API is known");
-        let (header, flaw) = Listing::of(&schema::RESPONSE_HEADER, header_version, frame, 0);
-        let at = header.last().map_or(0, |field| field.at.end);
-        let (body, body_flaw) = Listing::of(&api.response, version, frame, at);
-        let (name, flaw) = (api.response.name, flaw.or(body_flaw));
-        Self { api: api_name(api), name, key, version, frame, header, body, flaw }
+        let (header, end) = Listing::of(&schema::RESPONSE_HEADER, header_version, frame, 0);
+        Self::new(api, &api.response, version, frame, header, end.unwrap_or(frame.len()))
+    }
+
+    fn new(
+        api: &schema::Api,
+        message: &schema::Message,
+        version: i16,
+        frame: &'a [u8],
+        header: Vec<Field<'a>>,
+        from: usize,
+    ) -> Self {
+        let (body, end) = Listing::of(message, version, frame, from);
+        let flaw = match end {
+            Err(malformed) => Some(malformed),
+            Ok(end) if end < frame.len() => {
+                Some(format!("{} bytes follow that mean nothing", frame.len() - end))
+            }
+            Ok(_) => None,
+        };
+        Self {
+            api: api_name(api),
+            name: message.name,
+            key: api.key,
+            version,
+            frame,
+            header,
+            body,
+            flaw,
+        }
     }
 
     fn int(&self, name: &str) -> Option<i64> {

@@ -102,8 +102,9 @@ fn describe(batch: &Batch) -> String {
         .map_or("unknown codec".to_owned(), |codec| format!("{codec:?}").to_lowercase());
     let crc = if batch.is_intact() { "crc right" } else { "crc WRONG" };
     let mut said = format!(
-        "batch {first}..={last}: {} records, {} bytes, compression {codec}, {crc}",
+        "batch {first}..={last}: {} record{}, {} bytes, compression {codec}, {crc}",
         batch.record_count,
+        if batch.record_count == 1 { "" } else { "s" },
         batch.bytes.len()
     );
     if batch.has_producer_id() {
