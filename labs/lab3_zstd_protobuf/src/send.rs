@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 const LAST_REPORTS: Duration = Duration::from_secs(5);
 
 /// What to do with an event while the queue is full.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenFull {
     /// Wait until a report makes room: whoever makes the events gets slower.
