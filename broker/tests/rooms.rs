@@ -61,6 +61,20 @@ const RULES: &[(&str, &[&str], &str)] = &[
         ],
         "it is pure: time is an argument",
     ),
+    (
+        "trace",
+        &[
+            "tokio",
+            "kafka_protocol",
+            "crate::api::",
+            "crate::cluster",
+            "crate::server",
+            "crate::group",
+            "Instant",
+            "SystemTime",
+        ],
+        "it turns bytes into words and knows no state",
+    ),
 ];
 
 #[test]

@@ -1,5 +1,7 @@
 //! An exchange as one JSON object on one line.
 
+use std::net::SocketAddr;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -30,6 +32,18 @@ pub(super) fn exchange(shown: &Shown) -> String {
         line["request_fields"] = places(shown, request);
         line["answer_fields"] = answer.map_or(Json::Null, |answer| places(shown, answer));
     }
+    format!("{line}\n")
+}
+
+/// Bytes that are no request of an API that is served.
+pub(super) fn unreadable(
+    connection: u64,
+    remote: SocketAddr,
+    bytes: usize,
+    reason: &str,
+) -> String {
+    let remote = remote.to_string();
+    let line = json!({"connection": connection, "remote": remote, "api": null, "request_bytes": bytes, "ended": reason});
     format!("{line}\n")
 }
 

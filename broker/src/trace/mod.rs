@@ -193,7 +193,9 @@ pub(crate) enum Outcome<'a> {
 impl Connection {
     /// Shows one exchange, if the filter lets it through.
     pub(crate) fn show(&mut self, exchange: &Exchange) {
-        let Some(request) = Message::request(exchange.request) else { return };
+        let Some(request) = Message::request(exchange.request) else {
+            return self.show_unreadable(exchange);
+        };
         if request.api == "ApiVersions" {
             self.learn_software(&request);
         }
@@ -225,6 +227,21 @@ impl Connection {
             Format::Json => json::exchange(&shown),
         };
         drop(topics);
+        self.trace.write(&shown);
+    }
+
+    /// Shows that something came which is no request of an API that is served.
+    fn show_unreadable(&self, exchange: &Exchange) {
+        let Outcome::Ended(reason) = exchange.outcome else { return };
+        if !self.trace.filter.passes_everything() {
+            return;
+        }
+        let Self { number, remote, .. } = self;
+        let bytes = exchange.request.len();
+        let shown = match self.trace.format {
+            Format::Text => text::unreadable(*number, *remote, bytes, reason),
+            Format::Json => json::unreadable(*number, *remote, bytes, reason),
+        };
         self.trace.write(&shown);
     }
 
@@ -390,6 +407,11 @@ fn api_name(api: &schema::Api) -> &'static str {
 }
 
 impl Filter {
+    fn passes_everything(&self) -> bool {
+        let Self { apis, client, topic } = self;
+        apis.is_empty() && client.is_none() && topic.is_none()
+    }
+
     fn passes(
         &self,
         request: &Message,

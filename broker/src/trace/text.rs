@@ -1,6 +1,6 @@
 //! An exchange as indented lines.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{collections::HashMap, fmt::Write, net::SocketAddr};
 
 use super::{
     Message, Shown, Style, about,
@@ -46,6 +46,18 @@ pub(super) fn exchange(shown: &Shown) -> String {
         }
     }
     out
+}
+
+/// Bytes that are no request of an API that is served.
+pub(super) fn unreadable(
+    connection: u64,
+    remote: SocketAddr,
+    bytes: usize,
+    reason: &str,
+) -> String {
+    format!(
+        "#{connection} → {bytes} bytes from {remote}\n#{connection} ← the connection ends: {reason}\n"
+    )
 }
 
 /// One frame alone.

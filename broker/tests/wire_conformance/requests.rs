@@ -869,7 +869,7 @@ impl Args {
         self.words.pop_front().ok_or_else(|| "a word is missing".into())
     }
 
-    fn words(&mut self) -> Vec<String> {
+    pub(crate) fn words(&mut self) -> Vec<String> {
         self.words.drain(..).collect()
     }
 
@@ -886,7 +886,7 @@ impl Args {
         Ok(self.optional(key)?.unwrap_or(default))
     }
 
-    fn flag(&mut self, key: &str, default: bool) -> Result<bool, Box<dyn Error>> {
+    pub(crate) fn flag(&mut self, key: &str, default: bool) -> Result<bool, Box<dyn Error>> {
         self.number(key, default)
     }
 
@@ -904,7 +904,7 @@ impl Args {
         configs.into_iter().map(config).collect()
     }
 
-    fn reject_rest(&self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn reject_rest(&self) -> Result<(), Box<dyn Error>> {
         if self.words.is_empty() && self.keys.is_empty() {
             return Ok(());
         }

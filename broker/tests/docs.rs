@@ -1,0 +1,218 @@
+//! The documentation under `docs/` is run: what its console blocks say is typed and compared, its references are
+//! generated, its links lead somewhere.
+//!
+//! ```sh
+//! cargo test -p mini-kafka --test docs              # check
+//! UPDATE=1 cargo test -p mini-kafka --test docs     # write what is printed and generated into the documents
+//! ```
+//!
+//! Rust blocks are doctests (see `lib.rs`). Sections marked `<!-- clients: NAME -->` need a client in another
+//! language and are run by `integration_tests.rs`.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+#[path = "docs/markdown.rs"]
+mod markdown;
+#[path = "docs/reference.rs"]
+mod reference;
+#[path = "docs/run.rs"]
+mod run;
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    markdown::Section,
+    run::{Corrections, Desk},
+};
+
+/// The suites of `integration_tests.rs` that run sections.
+const SUITES: [&str; 5] = ["kafkajs", "kafka_python", "confluent_kafka", "franz_go", "java"];
+/// Programs that a machine may lack. A section that needs one is then skipped; `REQUIRE_CLIENTS=1` forbids it.
+const OPTIONAL: [&str; 4] = ["kcat", "jq", "xxd", "tshark"];
+
+#[test]
+fn what_is_to_be_typed_prints_what_is_shown() {
+    let mut failures = String::new();
+    for path in documents() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let mut corrections = Corrections::default();
+        for (number, section) in Section::of(&text).iter().enumerate() {
+            let has_console = section.blocks.iter().any(|block| block.language == "console");
+            if section.clients.is_some() || !has_console {
+                continue;
+            }
+            if let Some(missing) = missing(section) {
+                say(&format!("{name}.md, {:?}: not run, there is no {missing}.", section.heading));
+                continue;
+            }
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+                .join("docs")
+                .join(format!("{name}-{number}"));
+            if let Err(problems) = Desk::new(folder).run(section, &mut corrections) {
+                failures += &format!("{name}.md, {:?}:\n{problems}\n", section.heading);
+            }
+        }
+        if !corrections.is_empty() {
+            fs::write(&path, run::correct(&text, &corrections)).unwrap();
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "\n{failures}Write what is printed: UPDATE=1 cargo test -p mini-kafka --test docs"
+    );
+}
+
+/// No block is there only to be looked at, but for diagrams and layouts of bytes.
+#[test]
+fn every_block_is_run_by_something() {
+    let library = fs::read_to_string(manifest("src/lib.rs")).unwrap();
+    for path in documents() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        for section in Section::of(&fs::read_to_string(&path).unwrap()) {
+            if let Some(clients) = &section.clients {
+                assert!(SUITES.contains(&clients.as_str()), "{name}: there is no suite {clients}");
+            }
+            let has_console = section.blocks.iter().any(|block| block.language == "console");
+            for block in &section.blocks {
+                let at = format!("{name}:{}", block.line);
+                match block.language.as_str() {
+                    "rust" => assert!(
+                        library.contains(&format!("../docs/{name}")),
+                        "{at}: this document's Rust is not compiled; include it in lib.rs"
+                    ),
+                    "console" => assert!(!block.commands().is_empty(), "{at}: nothing to type"),
+                    "sh" => block.lines.iter().for_each(|line| check_command(line, &at)),
+                    "mermaid" | "text" => {}
+                    _ => assert!(
+                        block.file.is_some() && has_console,
+                        "{at}: say the file's name behind the language, and run it in a console block of this section"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// `sh` blocks name commands that change the machine or take long: they must at least exist.
+fn check_command(line: &str, at: &str) {
+    let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+    let words: Vec<&str> = words.into_iter().skip_while(|word| word.contains('=')).collect();
+    let exists = match words.as_slice() {
+        [] | ["git" | "cd" | "npm" | "pip", ..] => true,
+        ["make", target, ..] => {
+            let makefile = fs::read_to_string(manifest("../Makefile")).unwrap();
+            makefile.lines().any(|rule| {
+                rule.split_once(':')
+                    .is_some_and(|(names, _)| names.split(' ').any(|name| name == *target))
+            })
+        }
+        ["cargo", "run", "--bin", "mini-kafka", "--", flags @ ..] | ["mini-kafka", flags @ ..] => {
+            let help =
+                Command::new(env!("CARGO_BIN_EXE_mini-kafka")).arg("--help").output().unwrap();
+            let help = String::from_utf8_lossy(&help.stdout).into_owned();
+            flags.iter().filter(|flag| flag.starts_with("--")).all(|flag| help.contains(flag))
+        }
+        ["cargo", "run", "--bin", "mini-kafka"] => true,
+        ["cargo", "test", rest @ ..] => {
+            let test = rest.iter().skip_while(|word| **word != "--test").nth(1);
+            test.is_none_or(|test| manifest(&format!("tests/{test}.rs")).exists())
+        }
+        ["sh", script, ..] => manifest("..").join(script).exists(),
+        _ => false,
+    };
+    assert!(exists, "{at}: nothing checks the command {line:?}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for path in documents().into_iter().chain([manifest("README.md")]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let name = path.file_name().unwrap().to_string_lossy();
+            if !target.exists() {
+                broken.push(format!("{name}: {link}"));
+            } else if !anchor.is_empty()
+                && target.extension().is_some_and(|extension| extension == "md")
+            {
+                let headings = fs::read_to_string(&target).unwrap();
+                if !Section::of(&headings)
+                    .iter()
+                    .any(|section| self::anchor(&section.heading) == anchor)
+                {
+                    broken.push(format!("{name}: {link}, no such heading"));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// A heading's name in a link, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn the_reference_is_what_the_sources_say() {
+    let path = manifest("docs/api-reference.md");
+    let generated = reference::generate(&manifest("src/api"));
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == generated, "run UPDATE=1 cargo test -p mini-kafka --test docs");
+}
+
+fn documents() -> Vec<PathBuf> {
+    let files = fs::read_dir(manifest("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut documents: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
+    documents.sort();
+    documents
+}
+
+fn manifest(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A program that a section needs and that this machine lacks.
+fn missing(section: &Section) -> Option<&'static str> {
+    let commands: Vec<String> = section
+        .blocks
+        .iter()
+        .filter(|block| block.language == "console")
+        .flat_map(|block| block.commands().into_iter().map(|(command, _)| command))
+        .collect();
+    let is_named = |program: &str| {
+        commands.iter().any(|command| command.split([' ', '|', '\n']).any(|word| word == program))
+    };
+    let missing = OPTIONAL.into_iter().find(|program| {
+        is_named(program)
+            && !Command::new("sh")
+                .args(["-c", &format!("command -v {program}")])
+                .output()
+                .is_ok_and(|found| found.status.success())
+    });
+    let required = std::env::var("REQUIRE_CLIENTS").is_ok_and(|required| required == "1");
+    assert!(!(required && missing.is_some()), "the documentation needs {missing:?}");
+    missing
+}
+
+/// Says something in spite of the test harness, which keeps what passing tests print.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
