@@ -12,6 +12,19 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The Rust in the documentation, compiled and run.
+#[cfg(doctest)]
+mod docs {
+    #[doc = include_str!("../docs/examples.md")]
+    struct Examples;
+    #[doc = include_str!("../docs/getting-started.md")]
+    struct GettingStarted;
+    #[doc = include_str!("../docs/kafka-internals.md")]
+    struct KafkaInternals;
+    #[doc = include_str!("../docs/protocol.md")]
+    struct Protocol;
+}
+
 mod api;
 mod cluster;
 mod error;

@@ -168,7 +168,7 @@ fn at_port(text: &str, broker: Option<&(Broker, Option<&Block>)>) -> String {
 /// A broker in a terminal of its own.
 struct Broker {
     shell: Child,
-    pid_file: PathBuf,
+    pid: String,
     address: String,
     printed: JoinHandle<String>,
 }
@@ -199,13 +199,13 @@ impl Broker {
             said += &line;
         };
         std::thread::spawn(move || log.for_each(drop));
-        Self { shell, pid_file: desk.folder.join("broker.pid"), address, printed }
+        let pid = fs::read_to_string(desk.folder.join("broker.pid")).unwrap().trim().to_owned();
+        Self { shell, pid, address, printed }
     }
 
     /// Stops the broker as Ctrl-C does, and tells what was printed in its terminal.
     fn stop(mut self) -> String {
-        let pid = fs::read_to_string(&self.pid_file).unwrap();
-        let killed = Command::new("kill").args(["-INT", pid.trim()]).status().unwrap();
+        let killed = Command::new("kill").args(["-INT", &self.pid]).status().unwrap();
         assert!(killed.success(), "the broker had stopped before");
         assert!(self.shell.wait().unwrap().success(), "the broker did not stop well");
         self.printed.join().unwrap().replace(&self.address, "127.0.0.1:9092")
