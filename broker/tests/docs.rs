@@ -89,6 +89,7 @@ fn every_block_is_run_by_something() {
                     "console" => assert!(!block.commands().is_empty(), "{at}: nothing to type"),
                     "sh" => block.lines.iter().for_each(|line| check_command(line, &at)),
                     "mermaid" | "text" => {}
+                    _ if is_file_of_suite(&section, block) => {}
                     _ => assert!(
                         block.file.is_some() && has_console,
                         "{at}: say the file's name behind the language, and run it in a console block of this section"
@@ -97,6 +98,13 @@ fn every_block_is_run_by_something() {
             }
         }
     }
+}
+
+/// Is the block word for word a file that its suite of clients runs?
+fn is_file_of_suite(section: &Section, block: &markdown::Block) -> bool {
+    let (Some(clients), Some(file)) = (&section.clients, &block.file) else { return false };
+    fs::read_to_string(manifest("tests/clients").join(clients).join(file))
+        .is_ok_and(|text| text.lines().eq(block.lines.iter().map(String::as_str)))
 }
 
 /// `sh` blocks name commands that change the machine or take long: they must at least exist.

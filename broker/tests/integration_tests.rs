@@ -11,6 +11,10 @@
 //! that is not installed is skipped with the command that installs it; `REQUIRE_CLIENTS=1`, as in CI, makes that a
 //! failure. What a suite installs goes to `target/tmp`, not to the source tree.
 
+#[path = "docs/markdown.rs"]
+mod markdown;
+#[path = "docs/run.rs"]
+mod run;
 #[path = "conformance/subject.rs"]
 mod subject;
 #[path = "clients/java/tools.rs"]
@@ -21,6 +25,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::markdown::Section;
+use crate::run::{Corrections, Desk};
 use crate::subject::Subject;
 
 #[test]
@@ -34,6 +40,8 @@ fn kafkajs() {
         Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder),
     );
     suite.run(Command::new("npm").args(["test", "--silent"]).current_dir(&folder));
+    let modules = folder.join("node_modules").display().to_string();
+    suite.documentation(|desk| desk.environment.push(("NODE_PATH".into(), modules)));
 }
 
 #[test]
@@ -55,6 +63,11 @@ fn aiokafka() {
 fn franz_go() {
     let Some(suite) = Suite::begin("franz_go", &[("go", GO)]) else { return };
     suite.run(Command::new("go").args(["test", "-count=1", "./..."]).current_dir(&suite.source));
+    suite.documentation(|desk| {
+        for file in ["go.mod", "go.sum"] {
+            std::fs::copy(suite.source.join(file), desk.folder.join(file)).unwrap();
+        }
+    });
 }
 
 #[test]
@@ -69,6 +82,11 @@ fn java() {
     copy_jars.arg(format!("-DoutputDirectory={}", jars.display()));
     suite.install("pom.xml", &mut copy_jars);
     tools::Tools::new(&jars, &suite.folder, suite.subject.bootstrap_servers()).run_all();
+    suite.documentation(|desk| {
+        let scripts = desk.folder.join("kafka");
+        tools::write_scripts(&jars, &scripts);
+        desk.path.push(scripts);
+    });
 }
 
 const NODE: &str = "Node.js 18 or newer (Debian: apt-get install nodejs npm)";
@@ -95,6 +113,7 @@ fn pytest(name: &str) {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(&suite.source),
     );
+    suite.documentation(|desk| desk.path.push(environment.join("bin")));
 }
 
 /// One language's tests and the broker that they talk to.
@@ -158,6 +177,32 @@ impl Suite {
         let summary =
             output.lines().rev().find(|line| line.contains("pass") || line.starts_with("ok"));
         say(&format!("{}: {}", self.name, summary.unwrap_or("passed")));
+    }
+
+    /// Runs the sections of the documentation that need this client, each on a broker of its own.
+    fn documentation(&self, prepare: impl FnOnce(&mut Desk)) {
+        let mut desk = Desk::new(self.folder.join("docs"));
+        prepare(&mut desk);
+        let mut failures = String::new();
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap()
+        {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut corrections = Corrections::default();
+            for section in Section::of(&text) {
+                if section.clients.as_deref() != Some(self.name.as_str()) {
+                    continue;
+                }
+                if let Err(problems) = desk.run(&section, &mut corrections) {
+                    failures +=
+                        &format!("{}, {:?}:\n{problems}\n", path.display(), section.heading);
+                }
+            }
+            if !corrections.is_empty() {
+                std::fs::write(&path, run::correct(&text, &corrections)).unwrap();
+            }
+        }
+        assert!(failures.is_empty(), "\n{failures}");
     }
 
     /// Runs a command that has to succeed, and gives what it printed.

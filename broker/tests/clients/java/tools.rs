@@ -18,6 +18,21 @@ const API_VERSIONS: &str = "org.apache.kafka.tools.BrokerApiVersionsCommand";
 const PRODUCER_PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 const CONSUMER_PERFORMANCE: &str = "org.apache.kafka.tools.ConsumerPerformance";
 
+/// Writes scripts with the names that the tools have in a download of Kafka.
+pub(crate) fn write_scripts(jars: &Path, folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    for (name, class) in [
+        ("kafka-topics.sh", TOPICS),
+        ("kafka-console-producer.sh", PRODUCER),
+        ("kafka-console-consumer.sh", CONSUMER),
+        ("kafka-consumer-groups.sh", GROUPS),
+    ] {
+        let quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error";
+        let script = format!("exec java {quiet} -cp '{}/*' {class} \"$@\"\n", jars.display());
+        crate::run::write_program(&folder.join(name), &script);
+    }
+}
+
 /// The tools and the broker that they talk to.
 pub(crate) struct Tools<'a> {
     jars: &'a Path,
