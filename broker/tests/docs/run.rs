@@ -77,10 +77,10 @@ impl Desk {
                 printed.join("\n")
             );
         };
+        let mut files = Vec::new();
         for block in &section.blocks {
-            if let Some(file) = &block.file {
-                let text = block.lines.join("\n") + "\n";
-                fs::write(self.folder.join(file), at_port(&text, broker.as_ref())).unwrap();
+            if block.file.is_some() {
+                files.push(block);
             } else if is_console(&block) && is_brokers_terminal(block) {
                 let (command, _) = &block.commands()[0];
                 if let Some((earlier, Some(terminal))) =
@@ -90,6 +90,10 @@ impl Desk {
                     check(command, terminal, expected, &earlier.stop());
                 }
             } else if is_console(&block) {
+                // Only now: the broker's terminal may stand below the files.
+                for file in files.drain(..) {
+                    self.write(file, broker.as_ref());
+                }
                 for (command, expected) in block.commands() {
                     let output = self
                         .shell(&at_port(&command, broker.as_ref()))
@@ -113,6 +117,12 @@ impl Desk {
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn write(&self, file: &Block, broker: Option<&(Broker, Option<&Block>)>) {
+        let name = file.file.as_ref().expect("a file has a name");
+        let text = file.lines.join("\n") + "\n";
+        fs::write(self.folder.join(name), at_port(&text, broker)).unwrap();
     }
 
     fn shell(&self, command: &str) -> Command {
