@@ -3,6 +3,7 @@
 use crate::{Tuning, connect};
 use clap::Args;
 use lab2_consumer_groups::child::{self, Child, Line};
+use lab2_consumer_groups::pipeline::Step;
 use lab2_consumer_groups::settings::{Lab, Name};
 use shared::config::{Config, Flags};
 use shared::report;
@@ -129,6 +130,7 @@ impl Play {
         flag("--batch-size", self.tuning.batch_size.map(|size| size.to_string().into()));
         flag("--batch-wait", self.tuning.batch_wait.map(|wait| time(wait).into()));
         flag("--commit", self.tuning.commit.map(|commit| commit.to_string().into()));
+        flag("--pipeline", self.tuning.pipeline.as_deref().map(|steps| names(steps).into()));
         if part == Part::Producer {
             flag("--seed", self.seed.map(|seed| seed.to_string().into()));
         }
@@ -137,6 +139,12 @@ impl Play {
         }
         arguments
     }
+}
+
+/// `validate,enrich`, as `--pipeline` reads it.
+fn names(steps: &[Step]) -> String {
+    let names = steps.iter().filter_map(clap::ValueEnum::to_possible_value);
+    names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(",")
 }
 
 /// Waits until one of the three ends, which none should.
