@@ -19,6 +19,10 @@ pub(crate) struct Play {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
+    /// The producer stops after N payments; the consumers go on until Ctrl-C
+    #[arg(short = 'n', long, value_name = "N")]
+    count: Option<u64>,
+
     #[command(flatten)]
     pub(crate) tuning: Tuning,
 
@@ -69,7 +73,7 @@ impl Play {
 
         let early = tokio::select! {
             () = shutdown.requested() => None,
-            ended = first_end(&mut producer, &mut consumers) => Some(ended?),
+            ended = self.first_end(&mut producer, &mut consumers) => Some(ended?),
         };
         if let Some((part, status)) = early {
             report::note(format!(
@@ -104,6 +108,27 @@ impl Play {
         Ok(ExitCode::from(code))
     }
 
+    /// Waits until one of the three ends that should not: only the producer may, after `--count`.
+    async fn first_end(
+        &self,
+        (part, producer): &mut (Part, Child),
+        consumers: &mut [(Part, Child)],
+    ) -> std::io::Result<(Part, ExitStatus)> {
+        let [bravo, zulu] = consumers else { unreachable!("there are two") };
+        let mut is_counting = self.count.is_some();
+        loop {
+            let (part, status) = tokio::select! {
+                status = producer.ended(), if is_counting || self.count.is_none() => (*part, status?),
+                status = bravo.1.ended() => (bravo.0, status?),
+                status = zulu.1.ended() => (zulu.0, status?),
+            };
+            if part != Part::Producer || !is_counting || !status.success() {
+                return Ok((part, status));
+            }
+            is_counting = false;
+        }
+    }
+
     /// What was said to `play`, said again to a child.
     fn arguments(&self, part: Part) -> Vec<OsString> {
         let mut arguments = Vec::new();
@@ -133,6 +158,7 @@ impl Play {
         flag("--pipeline", self.tuning.pipeline.as_deref().map(|steps| names(steps).into()));
         if part == Part::Producer {
             flag("--seed", self.seed.map(|seed| seed.to_string().into()));
+            flag("--count", self.count.map(|count| count.to_string().into()));
         }
         if *plain {
             arguments.push("--plain".into());
@@ -145,20 +171,6 @@ impl Play {
 fn names(steps: &[Step]) -> String {
     let names = steps.iter().filter_map(clap::ValueEnum::to_possible_value);
     names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(",")
-}
-
-/// Waits until one of the three ends, which none should.
-async fn first_end(
-    producer: &mut (Part, Child),
-    consumers: &mut [(Part, Child)],
-) -> std::io::Result<(Part, ExitStatus)> {
-    let [bravo, zulu] = consumers else { unreachable!("there are two") };
-    let (part, status) = tokio::select! {
-        status = producer.1.ended() => (producer.0, status),
-        status = bravo.1.ended() => (bravo.0, status),
-        status = zulu.1.ended() => (zulu.0, status),
-    };
-    Ok((part, status?))
 }
 
 async fn print(mut lines: mpsc::Receiver<(Part, Line)>, plain: bool) -> std::io::Result<()> {
