@@ -57,7 +57,7 @@ down: tools ## Stop the broker that `make up` started
 
 provision: tools topics ## Create the topics of all labs
 	$(call run,lab2,provision $(bootstrap))
-	$(call run,lab3-producer,--config $(lab3)/lab3.toml --count 0 $(bootstrap))
+	$(call run,lab3-producer,--config $(lab3)/lab3.toml --events 0 $(bootstrap))
 
 reset: tools ## Forget what the labs did: their topics, groups and offsets
 	$(call run,lab2,provision --reset $(bootstrap))

@@ -1,5 +1,6 @@
 //! The program as others meet it: processes, signals, groups. On the embedded broker, or on `KAFKA_BOOTSTRAP_SERVERS`.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use lab2_consumer_groups::audit::{self, Audit, Ledger};
 use lab2_consumer_groups::batch::Rule;
@@ -164,14 +165,10 @@ async fn play_ends_with_a_consumer_that_was_killed() {
 }
 
 /// Both read to the end, one after the other, each with a ledger of its own.
-async fn read_by_both(
-    broker: &TestBroker,
-    topic: &str,
-    group: Option<&str>,
-) -> [Vec<uuid::Uuid>; 2] {
+fn read_by_both(broker: &TestBroker, topic: &str, group: Option<&str>) -> [Vec<uuid::Uuid>; 2] {
     let folder = tempfile::tempdir().unwrap();
     let property = group.map(|group| format!("group.id={group}"));
-    let ledgers = ["bravo", "zulu"].map(|client| {
+    ["bravo", "zulu"].map(|client| {
         let ledger = folder.path().join(client);
         let file = ledger.to_str().unwrap();
         let mut words = vec!["start-consumer", "--client", client, "--exit-at-end"];
@@ -182,8 +179,7 @@ async fn read_by_both(
         let (_, code) = Running::start(lab2(broker, topic, &words)).ended();
         assert_eq!(code, Some(0));
         Ledger::read(&ledger).unwrap()
-    });
-    ledgers
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,9 +189,9 @@ async fn own_groups_repeat_the_work_and_one_group_does_it_once() {
     let words = ["start-producer", "--count", "10", "--interval", "0s"];
     let (sent, code) = Running::start(lab2(&broker, &topic, &words)).ended();
     assert_eq!((sent.len(), code), (11, Some(0)));
-    let own = read_by_both(&broker, &topic, None).await;
+    let own = read_by_both(&broker, &topic, None);
     assert_eq!(own.each_ref().map(Vec::len), [10, 10]);
-    let one = read_by_both(&broker, &topic, Some(&topic)).await;
+    let one = read_by_both(&broker, &topic, Some(&topic));
     assert_eq!(one.each_ref().map(Vec::len), [10, 0]);
 }
 

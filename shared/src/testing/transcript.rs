@@ -533,7 +533,7 @@ fn alias(length: usize) -> String {
         let (letters, count): (&[u8], u32) =
             if name.len() % 2 == 1 { (b"23456789", 8) } else { (b"bcdfghjkmnpqrtvwxz", 18) };
         name.push(char::from(letters[(hash % count) as usize]));
-        hash = hash / count ^ hash.rotate_left(13);
+        hash = (hash / count) ^ hash.rotate_left(13);
     }
     name
 }
