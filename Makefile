@@ -47,7 +47,7 @@ tools:
 
 ##@ Broker
 
-.PHONY: up down reset server status logs
+.PHONY: up down provision reset server status logs
 up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) and wait until it is ready
 	cargo build$(call quiet,mini-kafka) --bin mini-kafka --bin labs
 	$(call run,labs,up --broker $(BROKER))
@@ -55,7 +55,13 @@ up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) an
 down: tools ## Stop the broker that `make up` started
 	$(call run,labs,down)
 
-reset: tools ## Forget what Lab 1 did: its topics, groups and offsets
+provision: tools topics ## Create the topics of all labs
+	$(call run,lab2,provision $(bootstrap))
+	$(call run,lab3-producer,--config $(lab3)/lab3.toml --events 0 $(bootstrap))
+
+reset: tools ## Forget what the labs did: their topics, groups and offsets
+	$(call run,lab2,provision --reset $(bootstrap))
+	$(call run,lab3-producer,--config $(lab3)/lab3.toml --reset $(bootstrap))
 	$(call run,lab1-topics,--reset $(bootstrap))
 
 server: tools ## The embedded broker in this terminal, until Ctrl-C
@@ -69,8 +75,8 @@ logs: tools ## The broker's log (ARGS=-f: and what follows, until Ctrl-C)
 
 ##@ Lab 1: produce and consume
 
-.PHONY: topics provision consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
-topics provision: tools ## Create the labs' topics
+.PHONY: topics consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
+topics: tools ## Create Lab 1's topic
 	$(call run,lab1-topics,$(bootstrap))
 
 consumer-keyed: tools ## Read, in the group lab1-keyed
@@ -87,6 +93,40 @@ producer-rr: tools ## Type the same lines: no key, one partition after the other
 
 diff-configs: ## What differs between the two configurations
 	$(call run,lab1-producer,--config config_keyed.toml --diff-config config_roundrobin.toml)
+
+##@ Lab 2: consumer groups
+
+lab2 = labs/lab2_consumer_groups
+own_groups = $(lab2)/config_own_groups.toml
+one_group = $(lab2)/config_one_group.toml
+
+.PHONY: play lab2-one-group lab2-producer lab2-consumers lab2-bravo lab2-zulu lab2-rebalance lab2-crash lab2-diff
+play: tools ## A producer and two consumers, each in a group of its own, in one terminal until Ctrl-C
+	$(call run,lab2,play $(call config,$(own_groups)))
+
+lab2-one-group: tools ## The same three, with both consumers in one group
+	$(call run,lab2,play $(call config,$(one_group)))
+
+lab2-producer: tools ## Send a fake payment every 2 s (ARGS='--interval 500ms')
+	$(call run,lab2,start-producer $(call config,$(own_groups)))
+
+lab2-consumers: tools ## BRAVO and ZULU in one process
+	$(call run,lab2,start-consumer $(call config,$(own_groups)))
+
+lab2-bravo: tools ## BRAVO alone
+	$(call run,lab2,start-consumer --client bravo $(call config,$(own_groups)))
+
+lab2-zulu: tools ## ZULU alone
+	$(call run,lab2,start-consumer --client zulu $(call config,$(own_groups)))
+
+lab2-rebalance: tools ## Four members join a group of three partitions, one leaves: range, roundrobin, cooperative-sticky
+	$(call run,lab2,rebalance $(call config,$(own_groups)))
+
+lab2-crash: tools ## Kill a consumer (kill -9), commit before or after: what is lost, what comes twice
+	$(call run,lab2,crash $(call config,$(lab2)/config_crash.toml))
+
+lab2-diff: tools ## What differs between own groups and one group
+	$(call run,lab2,play --config $(own_groups) --diff-config $(one_group))
 
 ##@ Lab 3: protobuf, batches, ZSTD
 
