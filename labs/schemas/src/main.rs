@@ -101,10 +101,13 @@ fn validate(folder: &Path, how: &Validate) -> anyhow::Result<Schemas> {
     match (breaking, changes.len()) {
         (0, 0) => anstream::println!("✅ Nothing changed against {name}."),
         (0, _) => {
-            anstream::println!("✅ Compatible with {name}: old and new read each other's records.")
+            anstream::println!("✅ Compatible with {name}: old and new read each other's records.");
         }
         _ => {
-            anstream::println!("⚠️ {} against {name}, allowed.", count(breaking, "breaking change"))
+            anstream::println!(
+                "⚠️ {} against {name}, allowed.",
+                count(breaking, "breaking change")
+            );
         }
     }
     Ok(schemas)

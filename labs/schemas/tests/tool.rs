@@ -1,4 +1,5 @@
 //! The program, in a folder and a git repository of its own.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab3_zstd_protobuf::event::UserEvent;
-use lab3_zstd_protobuf::measure::{BATCHES, STEP, claims, measure, tables};
+use lab3_zstd_protobuf::measure::{BATCHES, START, STEP, claims, measure, tables};
 use lab3_zstd_protobuf::stored::Codec;
 use lab3_zstd_protobuf::{Lab, MEASURE, generate, picture};
 use shared::client::Cluster;
@@ -56,9 +56,7 @@ fn main() -> ExitCode {
             );
         }
         let cluster = Cluster::connect(&config).await?;
-        // A fixed beginning: with it, every byte is the same in every run.
-        let events: Vec<UserEvent> =
-            generate::events(args.seed, 1_750_000_000_000).take(args.events).collect();
+        let events: Vec<UserEvent> = generate::events(args.seed, START).take(args.events).collect();
 
         let bar = ProgressBar::new((BATCHES.len() * 2 * Codec::ALL.len()) as u64);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len}  {msg}") {

@@ -3,7 +3,7 @@
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab3_zstd_protobuf::event::{Format, name_of};
-use lab3_zstd_protobuf::send::{Producer, Report, WhenFull};
+use lab3_zstd_protobuf::send::{Producer, Record, Report, WhenFull};
 use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
 use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         let summaries = std::cell::RefCell::new(Vec::new());
         let records = (0..count).map(|n| {
             let mut event = events.another();
+            event.timestamp = now();
             if let (0, Some(bytes), Some(data)) = (n, args.note, &mut event.data) {
                 let note = generate::noise(args.seed, usize::try_from(bytes).unwrap_or(usize::MAX));
                 data.metadata.insert("note".to_owned(), note);
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
                 let summary = format!("{name:<15} {} {:>3} bytes", event.user_id, value.len());
                 summaries.borrow_mut().push(summary);
             }
-            (event.user_id, value)
+            Record::new(event.user_id, value)
         });
         let mut producer = Producer::new(&config.client(Client::Producer))?;
         let on = |report: &Report| {
