@@ -62,7 +62,7 @@ pub struct Lesson<'a> {
     pub readme: &'a str,
     /// The programs by name, with the paths that cargo gives a test: `env!("CARGO_BIN_EXE_lab1-producer")`.
     pub programs: &'a [(&'a str, &'a str)],
-    /// Files of the workspace's root that the programs read.
+    /// Files that the programs read, from the workspace's root.
     pub files: &'a [&'a str],
     /// The beginning of the lab's topics and groups, replaced on a Kafka that others use: `lab1`.
     pub names: &'a str,
@@ -263,10 +263,13 @@ impl<'a> Stage<'a> {
         for file in lesson.files {
             let text = fs::read_to_string(root.join(file))
                 .with_context(|| format!("{file} cannot be read"))?;
-            fs::write(
-                folder.path().join(file),
-                text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}")),
-            )?;
+            let text = text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}"));
+            // A folder may be named like the lab, and is then renamed in the commands too.
+            for path in [file.to_string(), file.replace(lesson.names, &alias)] {
+                let path = folder.path().join(path);
+                fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+                fs::write(path, &text)?;
+            }
         }
         Ok(Self {
             lesson,

@@ -98,9 +98,9 @@ fn main() -> ExitCode {
             match &report.result {
                 Ok((partition, offset)) => {
                     let place = report::place(&config.topic.name, *partition, *offset);
-                    report::data(format!("✅ {summary} {arrow} {place}"))
+                    report::data(format!("{summary} {arrow} {place}"))
                 }
-                Err(_why) => report::data(format!("❌ {summary} not delivered")),
+                Err(_why) => report::data(format!("{summary} {arrow} not delivered")),
             }
         };
         let tally =
