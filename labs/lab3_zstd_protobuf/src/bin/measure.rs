@@ -22,7 +22,7 @@ struct Args {
     events: usize,
 
     /// How often each combination runs; the least disturbed run counts
-    #[arg(long, default_value = "5", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
     /// Where the events come from: the same seed, the same events
