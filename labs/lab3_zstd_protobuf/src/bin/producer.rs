@@ -1,13 +1,14 @@
 //! `lab3-producer`: events as Protocol Buffers, in batches, compressed.
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lab3_zstd_protobuf::event::{Format, name_of};
 use lab3_zstd_protobuf::send::{Producer, Record, Report, WhenFull};
 use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
 use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
 use shared::{report, topic};
+use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -133,7 +134,13 @@ async fn reset(cluster: &Cluster, config: &Config<Lab>) -> anyhow::Result<ExitCo
 fn bar(events: u64) -> ProgressBar {
     let bar = ProgressBar::new(events);
     let style =
-        ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left");
+        ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {rate}, {eta} left")
+            .map(|style| {
+                style.with_key("rate", |state: &ProgressState, text: &mut dyn Write| {
+                    // A text that cannot be written is not shown.
+                    let _ = write!(text, "{:.0}/s", state.per_sec());
+                })
+            });
     if let Ok(style) = style {
         bar.set_style(style);
     }
