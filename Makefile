@@ -15,10 +15,11 @@ KAFKA_HOST_IP ?= $(shell sed -n 's/^KAFKA_HOST_IP=//p' .env 2> /dev/null)
 
 # Cargo's own lines are worth seeing while a program is being built, and in the way afterwards.
 quiet = $(if $(wildcard target/debug/$(1)), -q)
-run = cargo run$(call quiet,$(1)) --bin $(1) --
-bootstrap = $(if $(BOOTSTRAP), --bootstrap-server $(BOOTSTRAP))
+# $(call run,PROGRAM,FLAGS): ARGS come last, and `--` only before flags.
+run = cargo run$(call quiet,$(1)) --bin $(1)$(if $(strip $(2)$(ARGS)), -- $(strip $(2) $(ARGS)))
 args = $(if $(ARGS), $(ARGS))
-config = --config $(or $(CONFIG),$(1))$(bootstrap)$(args)
+bootstrap = $(if $(BOOTSTRAP),--bootstrap-server $(BOOTSTRAP))
+config = --config $(or $(CONFIG),$(1)) $(bootstrap)
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -31,14 +32,14 @@ help: ## This list
 	@echo; sed -n 's/^#   /  /p' Makefile
 
 demo: tools ## Lab 1 from end to end on a broker of its own: nothing to start, nothing left running
-	$(call run,lab1-demo)$(args)
+	$(call run,lab1-demo)
 
 test: tools ## Every test that needs nothing but this machine
 	cargo test --workspace$(args)
 
 doctor: ## What is installed, what is missing, who answers on Kafka's port
 	@sh scripts/doctor
-	@$(call run,labs) status
+	@$(call run,labs,status)
 
 .PHONY: tools
 tools:
@@ -49,43 +50,43 @@ tools:
 .PHONY: up down reset server status logs
 up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) and wait until it is ready
 	cargo build$(call quiet,mini-kafka) --bin mini-kafka --bin labs
-	$(call run,labs) up --broker $(BROKER)$(args)
+	$(call run,labs,up --broker $(BROKER))
 
 down: tools ## Stop the broker that `make up` started
-	$(call run,labs) down$(args)
+	$(call run,labs,down)
 
 reset: tools ## Forget what Lab 1 did: its topics, groups and offsets
-	$(call run,lab1-topics) --reset$(bootstrap)$(args)
+	$(call run,lab1-topics,--reset $(bootstrap))
 
 server: tools ## The embedded broker in this terminal, until Ctrl-C
-	$(call run,mini-kafka)$(if $(KAFKA_HOST_IP), --host $(KAFKA_HOST_IP))$(args)
+	$(call run,mini-kafka,$(if $(KAFKA_HOST_IP),--host $(KAFKA_HOST_IP)))
 
 status: tools ## Which broker runs, who answers
-	$(call run,labs) status$(args)
+	$(call run,labs,status)
 
 logs: tools ## The broker's log (ARGS=-f: and what follows, until Ctrl-C)
-	$(call run,labs) logs$(args)
+	$(call run,labs,logs)
 
 ##@ Lab 1: produce and consume
 
 .PHONY: topics provision consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
 topics provision: tools ## Create the labs' topics
-	$(call run,lab1-topics)$(bootstrap)$(args)
+	$(call run,lab1-topics,$(bootstrap))
 
 consumer-keyed: tools ## Read, in the group lab1-keyed
-	$(call run,lab1-consumer) $(call config,config_keyed.toml)
+	$(call run,lab1-consumer,$(call config,config_keyed.toml))
 
 producer-keyed: tools ## Type lines such as `u1 click 10`: the first word is the key, the key picks the partition
-	$(call run,lab1-producer) $(call config,config_keyed.toml)
+	$(call run,lab1-producer,$(call config,config_keyed.toml))
 
 consumer-rr: tools ## Read, in the group lab1-rr
-	$(call run,lab1-consumer) $(call config,config_roundrobin.toml)
+	$(call run,lab1-consumer,$(call config,config_roundrobin.toml))
 
 producer-rr: tools ## Type the same lines: no key, one partition after the other
-	$(call run,lab1-producer) $(call config,config_roundrobin.toml)
+	$(call run,lab1-producer,$(call config,config_roundrobin.toml))
 
 diff-configs: ## What differs between the two configurations
-	$(call run,lab1-producer) --config config_keyed.toml --diff-config config_roundrobin.toml
+	$(call run,lab1-producer,--config config_keyed.toml --diff-config config_roundrobin.toml)
 
 ##@ Habits
 

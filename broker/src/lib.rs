@@ -16,6 +16,7 @@ mod api;
 mod cluster;
 mod error;
 mod error_code;
+mod group;
 mod log;
 mod server;
 mod settings;
@@ -70,7 +71,6 @@ pub fn apis() -> Vec<Api> {
 #[must_use = "a broker stops when it is dropped: keep it in a variable"]
 pub struct Broker {
     server: Server,
-    cluster: Arc<Cluster>,
     bootstrap_servers: String,
 }
 
@@ -164,7 +164,7 @@ impl Builder {
             .and_then(|listeners| Server::start(listeners, &cluster));
         let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
         let bootstrap_servers = reachable(server.addresses[0]).to_string();
-        Ok(Broker { server, cluster, bootstrap_servers })
+        Ok(Broker { server, bootstrap_servers })
     }
 }
 

@@ -11,10 +11,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::base_consumer::BaseConsumer;
 use rdkafka::consumer::{Consumer, ConsumerContext, RebalanceProtocol, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataBroker};
 use rdkafka::producer::{FutureProducer, Producer as _};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,24 +76,39 @@ impl Cluster {
     /// # Errors
     /// [`NoBroker`] when none answers within [`FIRST_ANSWER`].
     pub async fn connect<L>(config: &Config<L>) -> anyhow::Result<Self> {
+        Self::ask(&config.admin(), config.bootstrap_servers()).await
+    }
+
+    /// Asks the brokers at this address, without a configuration.
+    ///
+    /// # Errors
+    /// [`NoBroker`] when none answers within [`FIRST_ANSWER`].
+    pub async fn at(bootstrap_servers: &str) -> anyhow::Result<Self> {
+        Self::ask(
+            ClientConfig::new().set("bootstrap.servers", bootstrap_servers),
+            bootstrap_servers,
+        )
+        .await
+    }
+
+    async fn ask(config: &ClientConfig, address: &str) -> anyhow::Result<Self> {
         let refused = "librdkafka refuses to make a client of these properties";
         let context = Context::default();
         let failure = context.failure.clone();
-        let asker = config.admin().create_with_context(context).context(refused)?;
+        let asker = config.create_with_context(context).context(refused)?;
         let admin: AdminClient<Context> =
-            config.admin().create_with_context(Context::default()).context(refused)?;
+            config.create_with_context(Context::default()).context(refused)?;
         let mut cluster = Self { admin: Arc::new(admin), asker, brokers: Vec::new() };
         match cluster.metadata().await {
             Ok(metadata) => {
-                let address = |broker: &rdkafka::metadata::MetadataBroker| {
-                    format!("{}:{}", broker.host(), broker.port())
-                };
+                let address =
+                    |broker: &MetadataBroker| format!("{}:{}", broker.host(), broker.port());
                 cluster.brokers = metadata.brokers().iter().map(address).collect();
                 Ok(cluster)
             }
             Err(error) => {
                 let reason = lock(&failure).take().unwrap_or_else(|| error.to_string());
-                Err(NoBroker { address: config.bootstrap_servers().to_owned(), reason }.into())
+                Err(NoBroker { address: address.to_owned(), reason }.into())
             }
         }
     }

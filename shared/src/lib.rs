@@ -40,6 +40,8 @@ pub mod partitioner;
 pub mod report;
 pub mod shutdown;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod topic;
 
 mod program;

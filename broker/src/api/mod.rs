@@ -7,6 +7,7 @@
 
 mod admin;
 mod cluster;
+mod groups;
 mod records;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -61,13 +62,25 @@ apis! {
     Fetch               4..=18              => records::fetch             waits;
     ListOffsets         1..=10              => records::list_offsets      answers;
     Metadata            0..=13              => cluster::metadata          answers;
+    OffsetCommit        2..=9               => groups::offset_commit      answers;
+    OffsetFetch         1..=9               => groups::offset_fetch       answers;
+    FindCoordinator     0..=6               => groups::find_coordinator   answers;
+    JoinGroup           0..=9               => groups::join_group         waits;
+    Heartbeat           0..=4               => groups::heartbeat          answers;
+    LeaveGroup          0..=5               => groups::leave_group        answers;
+    SyncGroup           0..=5               => groups::sync_group         waits;
+    DescribeGroups      0..=6               => groups::describe_groups    answers;
+    ListGroups          0..=5               => groups::list_groups        answers;
     ApiVersions         0..=4               => cluster::api_versions      answers;
     CreateTopics        2..=7               => admin::create_topics       answers;
     DeleteTopics        1..=6               => admin::delete_topics       answers;
     DeleteRecords       0..=2               => records::delete_records    answers;
     InitProducerId      0..=5               => records::init_producer_id  answers;
+    OffsetForLeaderEpoch 2..=4              => records::offset_for_leader_epoch answers;
     DescribeConfigs     1..=4               => admin::describe_configs    answers;
     CreatePartitions    0..=3               => admin::create_partitions   answers;
+    DeleteGroups        0..=2               => groups::delete_groups      answers;
+    OffsetDelete        0..=0               => groups::offset_delete      answers;
     DescribeCluster     0..=2               => cluster::describe_cluster  answers;
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::Millis;
 
 /// Wall time at the start plus what has passed since, so that a time-out never sees time jump.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     started_at: Millis,
     started: Instant,

@@ -2,6 +2,7 @@
 //! here waiting happens; the decisions are made in the pure rooms (`log`, `group`).
 
 mod clock;
+mod groups;
 mod partition;
 mod topics;
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     clock::Clock,
+    groups::Groups,
     partition::{Partition, Waiter},
     topics::{NewTopic, Partitions, Refusal, Topic, Topics, check_name},
 };
@@ -23,15 +25,18 @@ pub(crate) struct Cluster {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
     next_producer_id: AtomicI64,
 }
 
 impl Cluster {
     pub(crate) fn new(settings: Settings) -> Self {
+        let clock = Clock::default();
         Self {
             id: Uuid::new_v4().simple().to_string()[..22].to_owned(),
             topics: Topics::new(settings.topic_defaults()),
-            clock: Clock::default(),
+            groups: Groups::new(&settings, clock.clone()),
+            clock,
             settings,
             next_producer_id: AtomicI64::new(0),
         }

@@ -34,6 +34,8 @@ pub(crate) mod at {
 
 /// Attribute bit 3: the timestamps were set by the broker.
 pub(crate) const LOG_APPEND_TIME_FLAG: u16 = 1 << 3;
+/// Attribute bit 4: part of a transaction.
+const TRANSACTIONAL_FLAG: u16 = 1 << 4;
 /// Attribute bit 5: markers written by the transaction coordinator, never by clients.
 const CONTROL_FLAG: u16 = 1 << 5;
 
@@ -125,6 +127,10 @@ impl Batch {
             4 => Some(Compression::Zstd),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL_FLAG != 0
     }
 
     pub(crate) fn is_control(&self) -> bool {

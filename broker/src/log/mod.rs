@@ -56,7 +56,7 @@ pub(crate) enum TimestampType {
 pub(crate) struct Appended {
     /// Offset of the first record.
     pub(crate) base_offset: i64,
-    /// Set if the broker sets the timestamps.
+    /// Set if the broker sets the timestamps, and for a retry.
     pub(crate) log_append_time: Option<Millis>,
     /// False for a retry of a batch that the log has already.
     pub(crate) is_new: bool,
@@ -93,8 +93,11 @@ impl Log {
     ) -> Result<Appended, ErrorCode> {
         let log_append_time = (timestamps == TimestampType::LogAppendTime).then_some(now);
         if batch.has_producer_id()
-            && let Verdict::Duplicate { base_offset } = self.producers.judge(batch)?
+            && let Verdict::Duplicate { base_offset, max_timestamp } =
+                self.producers.judge(batch)?
         {
+            // Kafka tells a retry the time of the first try, whoever set it.
+            let log_append_time = Some(max_timestamp);
             return Ok(Appended { base_offset, log_append_time, is_new: false });
         }
 
@@ -114,7 +117,7 @@ impl Log {
         self.batches.push_back(Entry { base_offset, position, max_timestamp });
         self.end_offset += i64::from(batch.last_offset_delta) + 1;
         if batch.has_producer_id() {
-            self.producers.remember(batch, base_offset);
+            self.producers.remember(batch, base_offset, max_timestamp);
         }
         Ok(Appended { base_offset, log_append_time, is_new: true })
     }
@@ -215,7 +218,7 @@ impl Log {
         let bytes = self.store.read(position, self.end_of(index)).concat();
         let Ok(Some(batch)) = Batch::take(&mut bytes.into()) else { return Vec::new() };
         let set_by_broker = batch.attributes & LOG_APPEND_TIME_FLAG != 0;
-        records::times(&batch)
+        records::read(&batch)
             .map(|record| Found {
                 offset: batch.base_offset + record.offset_delta,
                 timestamp: if set_by_broker { max_timestamp } else { record.timestamp },

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::batch::{Batch, advance_sequence};
-use crate::ErrorCode;
+use crate::{ErrorCode, Millis};
 
 /// How many batches of a producer are remembered: as many as may be in flight with idempotence on.
 const REMEMBERED: usize = 5;
@@ -27,15 +27,17 @@ struct Remembered {
     first_sequence: i32,
     last_sequence: i32,
     base_offset: i64,
+    max_timestamp: Millis,
 }
 
 /// What to do with a batch of an idempotent producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Append,
-    /// It is in the log already, at this offset.
+    /// It is in the log already, at this offset and with this time.
     Duplicate {
         base_offset: i64,
+        max_timestamp: Millis,
     },
 }
 
@@ -61,8 +63,8 @@ impl Producers {
         }
         let retry =
             producer.last.iter().find(|b| (b.first_sequence, b.last_sequence) == (first, last));
-        if let Some(&Remembered { base_offset, .. }) = retry {
-            return Ok(Verdict::Duplicate { base_offset });
+        if let Some(&Remembered { base_offset, max_timestamp, .. }) = retry {
+            return Ok(Verdict::Duplicate { base_offset, max_timestamp });
         }
         let expected = producer.last.back().map_or(0, |b| advance_sequence(b.last_sequence, 1));
         if first == expected {
@@ -73,7 +75,7 @@ impl Producers {
     }
 
     /// Remembers a batch that was appended at `base_offset`.
-    pub(super) fn remember(&mut self, batch: &Batch, base_offset: i64) {
+    pub(super) fn remember(&mut self, batch: &Batch, base_offset: i64, max_timestamp: Millis) {
         let producer = self
             .0
             .entry(batch.producer_id)
@@ -88,6 +90,7 @@ impl Producers {
             first_sequence: batch.base_sequence,
             last_sequence: batch.last_sequence(),
             base_offset,
+            max_timestamp,
         });
     }
 }

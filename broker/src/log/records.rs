@@ -14,33 +14,37 @@ use crate::Millis;
 /// gigabytes cannot exhaust the memory.
 const MAX_UNPACKED: u64 = 256 * 1024 * 1024;
 
-/// What a record says of itself, without its key, value and headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RecordTime {
+/// One record, sharing the memory of its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Distance from the batch's base offset.
     pub(crate) offset_delta: i64,
     pub(crate) timestamp: Millis,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Vec<(Bytes, Option<Bytes>)>,
 }
 
-/// Time and place of each record of `batch`, in order; ends early where the records make no sense.
+/// The records of `batch`, in order; ends early where they make no sense.
 ///
 /// The broker checks the CRC of a batch but not its records (Kafka decodes every one), so a broken record can
 /// be in the log: it is the consumer that notices.
-pub(crate) fn times(batch: &Batch) -> impl Iterator<Item = RecordTime> {
-    let records = unpack(batch).unwrap_or_default();
+pub(crate) fn read(batch: &Batch) -> impl Iterator<Item = Record> {
+    let mut cursor = Cursor(unpack(batch).unwrap_or_default());
     let base_timestamp = batch.base_timestamp;
-    let mut position = 0;
-    let mut left = batch.record_count;
+    let count = usize::try_from(batch.record_count).unwrap_or(0);
     std::iter::from_fn(move || {
-        left = left.checked_sub(1).filter(|left| *left >= 0)?;
-        let mut cursor = Cursor { bytes: &records, position };
-        let length = usize::try_from(cursor.varint()?).ok()?;
-        let end = cursor.position.checked_add(length).filter(|end| *end <= records.len())?;
-        cursor.position += 1; // Attributes of a record: none are in use.
-        let timestamp = base_timestamp.checked_add(cursor.varint()?)?;
-        let offset_delta = cursor.varint()?;
-        position = end;
-        Some(RecordTime { offset_delta, timestamp })
+        let mut record = Cursor(cursor.bytes()??);
+        record.take(1)?; // Attributes of a record: none are in use.
+        Some(Record {
+            timestamp: base_timestamp.checked_add(record.varint()?)?,
+            offset_delta: record.varint()?,
+            key: record.bytes()?,
+            value: record.bytes()?,
+            headers: record.headers()?,
+        })
     })
+    .take(count)
 }
 
 /// The records section of a batch without its compression; `None` if it cannot be unpacked.
@@ -82,24 +86,38 @@ fn unpack_snappy(packed: &[u8]) -> Option<Bytes> {
     Some(unpacked.into())
 }
 
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    position: usize,
-}
+/// Bytes that are read from the front; `None` where they end too early.
+struct Cursor(Bytes);
 
-impl Cursor<'_> {
+impl Cursor {
+    fn take(&mut self, len: usize) -> Option<Bytes> {
+        (len <= self.0.len()).then(|| self.0.split_to(len))
+    }
+
     /// A zigzag varint of at most ten bytes.
     fn varint(&mut self) -> Option<i64> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
-            let byte = *self.bytes.get(self.position)?;
-            self.position += 1;
+            let byte = self.take(1)?[0];
             value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
             if byte & 0x80 == 0 {
                 return Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
             }
         }
         None
+    }
+
+    /// A length and as many bytes; a negative length is Kafka's null.
+    fn bytes(&mut self) -> Option<Option<Bytes>> {
+        match usize::try_from(self.varint()?) {
+            Ok(len) => self.take(len).map(Some),
+            Err(_) => Some(None),
+        }
+    }
+
+    fn headers(&mut self) -> Option<Vec<(Bytes, Option<Bytes>)>> {
+        let count = self.varint()?;
+        (0..count).map(|_| Some((self.bytes()??, self.bytes()?))).collect()
     }
 }
 
@@ -115,43 +133,49 @@ mod tests {
         Spec { timestamps: vec![1_000, 1_500, 900], ..Spec::of(&["one", "two", "three"]) }
     }
 
-    fn expected() -> Vec<RecordTime> {
-        [(0, 1_000), (1, 1_500), (2, 900)]
-            .map(|(offset_delta, timestamp)| RecordTime { offset_delta, timestamp })
+    fn expected() -> Vec<Record> {
+        [(0, 1_000, "one"), (1, 1_500, "two"), (2, 900, "three")]
+            .map(|(offset_delta, timestamp, value)| Record {
+                offset_delta,
+                timestamp,
+                key: None,
+                value: Some(value.into()),
+                headers: Vec::new(),
+            })
             .to_vec()
     }
 
-    fn times_when_packed(attributes: u16, packed: &[u8]) -> Vec<RecordTime> {
+    fn read_when_packed(attributes: u16, packed: &[u8]) -> Vec<Record> {
         let bytes = Spec { attributes, ..spec() }.bytes_around(packed);
-        times(&Batch::take(&mut bytes.clone()).unwrap().unwrap()).collect()
+        read(&Batch::take(&mut bytes.clone()).unwrap().unwrap()).collect()
     }
 
     #[test]
     fn plain_records_are_read() {
-        assert_eq!(times(&spec().batch()).collect::<Vec<_>>(), expected());
+        assert_eq!(read(&spec().batch()).collect::<Vec<_>>(), expected());
     }
 
     #[test]
     fn gzip_is_unpacked() {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&spec().records()).unwrap();
-        assert_eq!(times_when_packed(1, &encoder.finish().unwrap()), expected());
+        assert_eq!(read_when_packed(1, &encoder.finish().unwrap()), expected());
     }
 
     #[test]
     fn both_spellings_of_snappy_are_unpacked() {
         let raw = snap::raw::Encoder::new().compress_vec(&spec().records()).unwrap();
-        assert_eq!(times_when_packed(2, &raw), expected());
+        assert_eq!(read_when_packed(2, &raw), expected());
         let len = u32::try_from(raw.len()).unwrap().to_be_bytes();
         let xerial = [b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01", &len[..], &raw].concat();
-        assert_eq!(times_when_packed(2, &xerial), expected());
+        assert_eq!(read_when_packed(2, &xerial), expected());
     }
 
     #[test]
     fn lz4_is_unpacked() {
         let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
         encoder.write_all(&spec().records()).unwrap();
-        assert_eq!(times_when_packed(3, &encoder.finish().unwrap()), expected());
+        assert_eq!(read_when_packed(3, &encoder.finish().unwrap()), expected());
     }
 
     #[test]
@@ -160,13 +184,13 @@ mod tests {
             &spec().records()[..],
             ruzstd::encoding::CompressionLevel::Fastest,
         );
-        assert_eq!(times_when_packed(4, &packed), expected());
+        assert_eq!(read_when_packed(4, &packed), expected());
     }
 
     proptest! {
         #[test]
         fn any_records_end_without_a_panic(attributes in 0u16..8, packed: Vec<u8>) {
-            prop_assert!(times_when_packed(attributes, &packed).len() <= 3);
+            prop_assert!(read_when_packed(attributes, &packed).len() <= 3);
         }
     }
 }

@@ -3,6 +3,14 @@
 //! The broker is either `mini-kafka`, the embedded one of this workspace (the default), or Apache Kafka in Docker.
 //! Both listen on the same port, so a lab cannot tell which one it talks to.
 
+/// To stdout; a reader that has gone away (`make status | head -1`) is no error.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        writeln!(std::io::stdout(), $($text)*).ok();
+    }};
+}
+
 mod docker;
 mod embedded;
 mod probe;
@@ -132,7 +140,7 @@ async fn up_embedded(
     flags: &[String],
 ) -> Result<()> {
     if let Some(running) = embedded.running()? {
-        println!("Already running: {running}");
+        say!("Already running: {running}");
         return Ok(());
     }
     if address.port == 9092 && docker.state().await?.is_running() {
@@ -145,8 +153,8 @@ async fn up_embedded(
         refuse_if_taken(&address.bootstrap(), "Stop it, or take another port: `make up ARGS='--port 9192'`, and give the labs BOOTSTRAP=localhost:9192.").await?;
     }
     let running = embedded.start(address.host.as_deref(), address.port, flags).await?;
-    println!("Started {running}");
-    println!(
+    say!("Started {running}");
+    say!(
         "Next: `make consumer-keyed` here, `make producer-keyed` in a second terminal; `make down` stops it."
     );
     Ok(())
@@ -167,7 +175,7 @@ async fn up_docker(
         bail!("Kafka's port and settings stand in docker-compose.yml: change them there.");
     }
     if docker.state().await?.is_running() {
-        println!("Already running: Apache Kafka in Docker, container {}.", docker::CONTAINER);
+        say!("Already running: Apache Kafka in Docker, container {}.", docker::CONTAINER);
     } else {
         refuse_if_taken(&address.bootstrap(), "Stop it first.").await?;
         docker.start().await?;
@@ -175,7 +183,7 @@ async fn up_docker(
     docker.wait_until_healthy().await?;
     match probe::ask(&address.bootstrap()).await {
         Answer::Kafka(kafka) => {
-            println!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap());
+            say!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap());
         }
         Answer::Nothing => bail!(
             "The container is healthy, but nothing answers at {}. Is KAFKA_HOST_IP an address of this machine?",
@@ -209,16 +217,16 @@ async fn down(embedded: &Embedded, docker: &Docker, only: Option<Kind>) -> Resul
     if only != Some(Kind::Docker)
         && let Some(running) = embedded.stop().await?
     {
-        println!("Stopped mini-kafka at {}.", running.bootstrap);
+        say!("Stopped mini-kafka at {}.", running.bootstrap);
         stopped = true;
     }
     if only != Some(Kind::Memory) && docker.state().await?.exists() {
         docker.stop().await?;
-        println!("Stopped Apache Kafka in Docker.");
+        say!("Stopped Apache Kafka in Docker.");
         stopped = true;
     }
     if !stopped {
-        println!("Nothing to stop: `make up` has started no broker here.");
+        say!("Nothing to stop: `make up` has started no broker here.");
     }
     Ok(())
 }
@@ -228,15 +236,15 @@ async fn status(embedded: &Embedded, docker: &Docker, address: &Address) -> Resu
     let bootstrap =
         running.as_ref().map_or_else(|| address.bootstrap(), |running| running.bootstrap.clone());
     match running {
-        Some(running) => println!("Embedded broker: {running}"),
-        None => println!("Embedded broker: not started by `make up`."),
+        Some(running) => say!("Embedded broker: {running}"),
+        None => say!("Embedded broker: not started by `make up`."),
     }
-    println!("Kafka in Docker: {}", docker.state().await?);
+    say!("Kafka in Docker: {}", docker.state().await?);
     match probe::ask(&bootstrap).await {
-        Answer::Nothing => println!("At {bootstrap}: nothing. `make up` starts a broker there."),
-        Answer::Kafka(kafka) => println!("At {bootstrap}: {kafka}."),
+        Answer::Nothing => say!("At {bootstrap}: nothing. `make up` starts a broker there."),
+        Answer::Kafka(kafka) => say!("At {bootstrap}: {kafka}."),
         Answer::Other(what) => {
-            println!(
+            say!(
                 "At {bootstrap}: {what}. The labs need this port, or `make up ARGS='--port 9192'`."
             );
         }

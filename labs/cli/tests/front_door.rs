@@ -90,6 +90,39 @@ fn every_link_between_documents_leads_somewhere() {
     assert!(broken.is_empty(), "dead links:\n{}", broken.join("\n"));
 }
 
+#[test]
+fn without_make_the_readme_says_what_make_does() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| `make ")).collect();
+    assert!(rows.len() > 20, "the table of commands has moved");
+    for row in rows {
+        let [_, typed, run, _] = row.split('|').collect::<Vec<_>>()[..] else {
+            panic!("three columns in {row}")
+        };
+        for target in in_backticks(typed) {
+            let done = dry_run(target.strip_prefix("make ").unwrap());
+            for command in in_backticks(run) {
+                assert!(done.contains(command), "`{target}` does not run `{command}`, but\n{done}");
+            }
+        }
+    }
+}
+
+/// What make would do, without the `-q` that depends on what is built already.
+fn dry_run(target_and_variables: &str) -> String {
+    let mut make = Command::new("make");
+    make.arg("-n").args(target_and_variables.split(' ')).current_dir(root());
+    for name in ["MAKEFLAGS", "BROKER", "BOOTSTRAP", "CONFIG", "ARGS", "KAFKA_BOOTSTRAP_SERVERS"] {
+        make.env_remove(name);
+    }
+    let output = make.env("KAFKA_HOST_IP", "").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace(" -q", "")
+}
+
+fn in_backticks(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
 /// The words after `make` in a file: in code, or after a backtick.
 fn made(file: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(file).unwrap_or_default();

@@ -24,25 +24,20 @@ use crate::{
 };
 
 pub(crate) fn answer(cx: &Context, request: CreateTopicsRequest) -> CreateTopicsResponse {
-    let mut named: HashMap<TopicName, usize> = HashMap::new();
+    let mut times: HashMap<TopicName, usize> = HashMap::new();
     for topic in &request.topics {
-        *named.entry(topic.name.clone()).or_default() += 1;
+        *times.entry(topic.name.clone()).or_default() += 1;
     }
-    let mut results = Vec::new();
-    for topic in request.topics {
-        match named.get(&topic.name) {
-            Some(1) => results.push(create(cx, topic, request.validate_only)),
-            // One result for all of its mentions.
-            Some(_) => {
-                named.remove(&topic.name);
+    // One result for each name, at its first mention.
+    let results =
+        request.topics.into_iter().filter_map(|topic| match times.remove(&topic.name)? {
+            1 => Some(create(cx, topic, request.validate_only)),
+            _ => {
                 let message = "Duplicate topic name.".to_owned();
-                results
-                    .push(failed(topic.name, Refusal { code: ErrorCode::InvalidRequest, message }));
+                Some(failed(topic.name, Refusal { code: ErrorCode::InvalidRequest, message }))
             }
-            None => {}
-        }
-    }
-    CreateTopicsResponse::default().with_topics(results)
+        });
+    CreateTopicsResponse::default().with_topics(results.collect())
 }
 
 fn create(cx: &Context, asked: CreatableTopic, only_validate: bool) -> CreatableTopicResult {
@@ -65,7 +60,7 @@ fn create(cx: &Context, asked: CreatableTopic, only_validate: bool) -> Creatable
             if !only_validate {
                 tracing::info!(topic = %topic.name, partitions, "made a topic");
             }
-            made(cx, &topic, only_validate).with_name(asked.name)
+            made(cx, &topic).with_name(asked.name)
         }
     }
 }
@@ -126,7 +121,7 @@ fn assigned(cx: &Context, assignments: &[CreatableReplicaAssignment]) -> Result<
     i32::try_from(assignments.len()).or_else(|_| refuse("too many partitions".to_owned()))
 }
 
-fn made(cx: &Context, topic: &Topic, only_validate: bool) -> CreatableTopicResult {
+fn made(cx: &Context, topic: &Topic) -> CreatableTopicResult {
     let result = CreatableTopicResult::default();
     if cx.version < 5 {
         return result;
@@ -141,7 +136,7 @@ fn made(cx: &Context, topic: &Topic, only_validate: bool) -> CreatableTopicResul
         .with_num_partitions(topic.partition_count())
         .with_replication_factor(1)
         .with_configs(Some(configs.collect()));
-    if cx.version >= 7 && !only_validate { result.with_topic_id(topic.id) } else { result }
+    if cx.version >= 7 { result.with_topic_id(topic.id) } else { result }
 }
 
 fn failed(name: TopicName, refusal: Refusal) -> CreatableTopicResult {

@@ -1,7 +1,10 @@
 //! DeleteTopics, versions 1–6: delete topics with their records and committed offsets.
 //!
 //! * By name, or from version 6 by id; an unknown id is `UNKNOWN_TOPIC_ID`.
+//! * A topic named twice in one request is `INVALID_REQUEST`.
 //! * Fetches that wait for the topic are woken and learn that it is gone.
+
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -21,32 +24,49 @@ use crate::{
 pub(crate) fn answer(cx: &Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let by_name = request.topic_names.into_iter().map(|name| (Some(name), Uuid::nil()));
     let by_either = request.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
-    let responses = by_name.chain(by_either).map(|(name, id)| delete(cx, name, id));
+    let asked: Vec<(Option<TopicName>, Uuid)> = by_name.chain(by_either).collect();
+    let mut times: HashMap<(Option<TopicName>, Uuid), usize> = HashMap::new();
+    for topic in &asked {
+        *times.entry(topic.clone()).or_default() += 1;
+    }
+    // One result for each topic, at its first mention.
+    let responses = asked.into_iter().filter_map(|topic| match times.remove(&topic)? {
+        1 => Some(delete(cx, topic)),
+        _ => Some(failed(cx, topic, ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
+    });
     DeleteTopicsResponse::default().with_responses(responses.collect())
 }
 
-fn delete(cx: &Context, name: Option<TopicName>, id: Uuid) -> DeletableTopicResult {
-    let result = DeletableTopicResult::default();
-    let failed = |result: DeletableTopicResult, code: ErrorCode, message: String| {
-        let result = result.with_error_code(code.code());
-        if cx.version >= 5 { result.with_error_message(text(message)) } else { result }
-    };
-    let name = match name {
-        Some(name) => name,
-        None => match cx.cluster.topics.with_id(id) {
-            Some(topic) => TopicName(StrBytes::from_string(topic.name.clone())),
-            None => {
-                let message = "This server does not host this topic ID.".to_owned();
-                return failed(result.with_topic_id(id), ErrorCode::UnknownTopicId, message);
-            }
-        },
+fn delete(cx: &Context, (name, id): (Option<TopicName>, Uuid)) -> DeletableTopicResult {
+    let found = cx
+        .cluster
+        .topics
+        .with_id(id)
+        .map(|topic| TopicName(StrBytes::from_string(topic.name.clone())));
+    let Some(name) = name.or(found) else {
+        let message = "This server does not host this topic ID.".to_owned();
+        return failed(cx, (None, id), ErrorCode::UnknownTopicId, message);
     };
     match cx.cluster.topics.delete(&name) {
-        Err(refusal) => failed(result.with_name(Some(name)), refusal.code, refusal.message),
+        Err(refusal) => failed(cx, (Some(name), id), refusal.code, refusal.message),
         Ok(topic) => {
+            cx.cluster.groups.forget_topic(&topic.name);
             tracing::info!(topic = %topic.name, "deleted a topic");
-            let result = result.with_name(Some(name));
+            let result = DeletableTopicResult::default().with_name(Some(name));
             if cx.version >= 6 { result.with_topic_id(topic.id) } else { result }
         }
     }
+}
+
+fn failed(
+    cx: &Context,
+    (name, id): (Option<TopicName>, Uuid),
+    code: ErrorCode,
+    message: String,
+) -> DeletableTopicResult {
+    let result = DeletableTopicResult::default()
+        .with_name(name)
+        .with_topic_id(id)
+        .with_error_code(code.code());
+    if cx.version >= 5 { result.with_error_message(text(message)) } else { result }
 }

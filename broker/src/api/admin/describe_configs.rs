@@ -137,9 +137,9 @@ fn entry(
     }
     if cx.version >= 3 {
         entry = entry.with_config_type(type_number(setting.kind));
-        if request.include_documentation {
-            entry = entry.with_documentation(Some(StrBytes::from_static_str(setting.about)));
-        }
+        let documentation =
+            request.include_documentation.then(|| StrBytes::from_static_str(setting.about));
+        entry = entry.with_documentation(documentation);
     }
     entry
 }
@@ -150,5 +150,6 @@ fn type_number(kind: Kind) -> i8 {
         Kind::String => 2,
         Kind::Int => 3,
         Kind::Long => 5,
+        Kind::List => 7,
     }
 }

@@ -5,11 +5,11 @@
 //!   `auto.create.topics.enable` is true. Kafka answers `UNKNOWN_TOPIC_OR_PARTITION` the first time, while the
 //!   topic is being made, and clients ask again; here it is there at once.
 //! * The node's address is the one that the client used itself, unless `advertised.listeners` is set.
-//! * An unknown or illegal topic is an error for that topic, never for the request.
+//! * A topic that is asked for twice is told once; an unknown or illegal topic is an error for that topic, never for the request.
 //!
 //! Left out: authorized operations, since there is no authorizer.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     ErrorCode,
@@ -33,7 +33,11 @@ pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse
         && (cx.version < 4 || request.allow_auto_topic_creation);
     let topics = match request.topics {
         Some(topics) if cx.version > 0 || !topics.is_empty() => {
-            topics.into_iter().map(|topic| asked(cx, topic, may_create)).collect()
+            let mut seen = HashSet::new();
+            let once = topics
+                .into_iter()
+                .filter(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
+            once.map(|topic| asked(cx, topic, may_create)).collect()
         }
         _ => cx.cluster.topics.list().iter().map(|topic| known(cx, topic)).collect(),
     };

@@ -151,7 +151,10 @@ impl Wanted {
             records: Vec::new(),
             lists_aborted,
         };
-        let Some(partition) = &self.partition else { return failed(self.unknown) };
+        // Kafka's answer for a partition that it does not have lists no aborted transactions, instead of nothing.
+        let Some(partition) = &self.partition else {
+            return FetchedPartition { lists_aborted: true, ..failed(self.unknown) };
+        };
         if self.leader_epoch > LEADER_EPOCH {
             return failed(ErrorCode::UnknownLeaderEpoch);
         }

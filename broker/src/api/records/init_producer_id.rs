@@ -1,7 +1,7 @@
 //! InitProducerId, versions 0–5: an identity for an idempotent producer (KIP-98).
 //!
 //! * Every call gives a new producer id with epoch 0, also to a producer that names the one it had: as Kafka
-//!   does for producers without a transactional id.
+//!   does for producers without a transactional id. An id without an epoch, or the reverse, is refused.
 //!
 //! Left out: transactions. A transactional id is refused with `INVALID_REQUEST`; Kafka would load the
 //! transaction's state and fence older producers.
@@ -13,12 +13,16 @@ use crate::{
 };
 
 pub(crate) fn answer(cx: &Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    let refused = InitProducerIdResponse::default()
+        .with_error_code(ErrorCode::InvalidRequest.code())
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1);
     if let Some(id) = request.transactional_id {
         tracing::warn!(transactional_id = %id.0, "refused a transactional producer: this broker has no transactions yet");
-        return InitProducerIdResponse::default()
-            .with_error_code(ErrorCode::InvalidRequest.code())
-            .with_producer_id(ProducerId(-1))
-            .with_producer_epoch(-1);
+        return refused;
+    }
+    if (request.producer_id.0 >= 0) != (request.producer_epoch >= 0) {
+        return refused;
     }
     InitProducerIdResponse::default().with_producer_id(ProducerId(cx.cluster.next_producer_id()))
 }

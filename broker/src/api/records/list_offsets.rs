@@ -3,12 +3,13 @@
 //! * −1 the end, −2 the start, −3 the record with the greatest timestamp (from version 7), otherwise the first
 //!   record at or after the time; offset and timestamp −1 if there is none.
 //! * With one replica the high watermark and the last stable offset are the end of the log.
-//! * −4 and −5 (tiered storage) mean the start and nothing: all that is here is local.
+//! * −4 (version 8) and −5 (version 9), of tiered storage, mean the start and nothing: all that is here is local.
+//! * Any other negative time, or one of a later version, is `UNSUPPORTED_VERSION` for its partition.
 
 use crate::{
     ErrorCode,
     api::Context,
-    log::LEADER_EPOCH,
+    log::{LEADER_EPOCH, Log},
     wire::messages::{
         ListOffsetsRequest, ListOffsetsResponse,
         list_offsets_request::ListOffsetsPartition,
@@ -32,7 +33,7 @@ pub(crate) fn answer(cx: &Context, request: ListOffsetsRequest) -> ListOffsetsRe
                 Some(_) if asked.current_leader_epoch > LEADER_EPOCH => {
                     Err(ErrorCode::UnknownLeaderEpoch)
                 }
-                Some(partition) => Ok(partition.log(|log| look_up(log, &asked))),
+                Some(partition) => partition.log(|log| look_up(log, &asked, cx.version)),
             };
             let response =
                 ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
@@ -53,13 +54,18 @@ pub(crate) fn answer(cx: &Context, request: ListOffsetsRequest) -> ListOffsetsRe
 }
 
 /// Offset and timestamp, −1 where there is none.
-fn look_up(log: &mut crate::log::Log, asked: &ListOffsetsPartition) -> (i64, i64) {
-    let found = match asked.timestamp {
-        LATEST => return (log.end_offset(), -1),
-        EARLIEST | EARLIEST_LOCAL => return (log.start_offset(), -1),
-        LATEST_TIERED => None,
-        MAX_TIMESTAMP => log.max_timestamp(),
-        timestamp => log.first_at_or_after(timestamp),
+fn look_up(
+    log: &mut Log,
+    asked: &ListOffsetsPartition,
+    version: i16,
+) -> Result<(i64, i64), ErrorCode> {
+    let found = match (asked.timestamp, version) {
+        (LATEST, _) => return Ok((log.end_offset(), -1)),
+        (EARLIEST, _) | (EARLIEST_LOCAL, 8..) => return Ok((log.start_offset(), -1)),
+        (MAX_TIMESTAMP, 7..) => log.max_timestamp(),
+        (LATEST_TIERED, 9..) => None,
+        (..0, _) => return Err(ErrorCode::UnsupportedVersion),
+        (timestamp, _) => log.first_at_or_after(timestamp),
     };
-    found.map_or((-1, -1), |record| (record.offset, record.timestamp))
+    Ok(found.map_or((-1, -1), |record| (record.offset, record.timestamp)))
 }

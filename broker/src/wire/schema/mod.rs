@@ -2,16 +2,16 @@
 //!
 //! * [`check_request`] is the guard in front of the codec. `kafka-protocol` calls `Vec::with_capacity(n)` with an n
 //!   from the wire, so a Metadata v1 body of the four bytes `7f ff ff ff` would abort the whole process. What the guard
-//!   lets through, the codec decodes to the last byte.
+//!   lets through, the codec decodes.
 //! * [`parse_header`] reads the header in front of a request.
 //! * [`walk`] reports each field with its name, bytes and value to a [`Visitor`].
 //!
 //! The table's facts come from Kafka's own message definitions: see `broker/tools/schema.py`.
 //!
-//! Stricter than Kafka, so that codec and table cannot read the same bytes differently: bytes after the last field
-//! are an error, a tagged field must fill its size, a nullable struct starts with 1 or -1, a varint ends within 32 bits,
-//! and a string is UTF-8. Kafka ignores left-over bytes and a known tag's size, takes any negative byte for null and any
-//! other for a struct, drops a varint's upper bits, and replaces what is not UTF-8.
+//! Stricter than Kafka, so that codec and table cannot read the same bytes differently: a tagged field must fill its
+//! size, a nullable struct starts with 1 or -1, a varint ends within 32 bits, and a string is UTF-8. Kafka ignores a known
+//! tag's size, takes any negative byte for null and any other for a struct, drops a varint's upper bits, and replaces what
+//! is not UTF-8.
 
 #![cfg_attr(
     not(test),
@@ -33,14 +33,17 @@ mod walk;
 pub(crate) use definition::Api;
 pub(crate) use header::{Header, parse_header, request_header_version, response_header_version};
 pub(crate) use malformed::Malformed;
+use walk::walk_start;
 pub(crate) use walk::{Group, Label, Value, Visitor, walk};
 
 use malformed::Flaw;
 
-/// Checks that `body` is one whole request of this API and version, at no cost for the bytes of its records.
+/// Checks that `body` begins with a request of this API and version, at no cost for the bytes of its records.
+///
+/// Bytes behind it are ignored, as Kafka does: librdkafka 2.12 sends three with a Metadata request for all topics.
 pub(crate) fn check_request(api_key: i16, version: i16, body: &[u8]) -> Result<(), Malformed> {
     let Some(api) = api(api_key) else { return Err(Flaw::UnknownApi(api_key).at(0)) };
-    walk(&api.request, version, body, &mut ())
+    walk_start(&api.request, version, body, &mut ()).map(drop)
 }
 
 /// The API with this key, if a broker's listener serves it and the codec knows it.

@@ -1,0 +1,51 @@
+//! FindCoordinator, versions 0–6: which node coordinates a group or a transactional id.
+//!
+//! * The answer is always this node, at the address that the client used itself unless
+//!   `advertised.listeners` is set. Kafka spreads groups over its nodes, and answers
+//!   `COORDINATOR_NOT_AVAILABLE` while it makes `__consumer_offsets` for the first time.
+//! * Version 4 and later ask for many at once (KIP-699).
+//!
+//! Left out: share groups (key type 2); they are refused with `INVALID_REQUEST`, as by a Kafka that has none.
+
+use super::text;
+use crate::{
+    ErrorCode,
+    api::Context,
+    wire::{
+        StrBytes,
+        messages::{
+            BrokerId, FindCoordinatorRequest, FindCoordinatorResponse,
+            find_coordinator_response::Coordinator,
+        },
+    },
+};
+
+/// The key types: 0 a group, 1 a transactional id.
+const KEY_TYPES: std::ops::RangeInclusive<i8> = 0..=1;
+
+pub(crate) fn answer(cx: &Context, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let is_known = KEY_TYPES.contains(&request.key_type);
+    let (error, node_id, (host, port)) = if is_known {
+        (ErrorCode::None, cx.cluster.settings.broker_id, cx.advertised())
+    } else {
+        (ErrorCode::InvalidRequest, -1, (StrBytes::default(), -1))
+    };
+    if cx.version < 4 {
+        return FindCoordinatorResponse::default()
+            .with_error_code(error.code())
+            .with_error_message(Some(text(error.name())))
+            .with_node_id(BrokerId(node_id))
+            .with_host(host)
+            .with_port(port);
+    }
+    let coordinator = |key| {
+        Coordinator::default()
+            .with_key(key)
+            .with_error_code(error.code())
+            .with_node_id(BrokerId(node_id))
+            .with_host(host.clone())
+            .with_port(port)
+    };
+    FindCoordinatorResponse::default()
+        .with_coordinators(request.coordinator_keys.into_iter().map(coordinator).collect())
+}

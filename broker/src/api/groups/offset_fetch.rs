@@ -1,0 +1,106 @@
+//! OffsetFetch, versions 1–9: what a group has committed.
+//!
+//! * For the partitions asked for, or for all (null topics, from version 2 on).
+//! * A partition without a committed offset is answered with offset -1; that is no error, and neither is an
+//!   unknown group, topic or partition.
+//! * From version 8 on for many groups at once (KIP-709).
+//!
+//! Left out: `require_stable` (KIP-447) changes nothing, since there are no transactions yet that could have
+//! an offset pending; member id and epoch of version 9 are for KIP-848 groups only.
+
+use super::text;
+use crate::{
+    ErrorCode,
+    api::Context,
+    group::{CommittedOffset, Group},
+    wire::{
+        StrBytes,
+        messages::{
+            OffsetFetchRequest, OffsetFetchResponse, TopicName,
+            offset_fetch_request::OffsetFetchRequestGroup,
+            offset_fetch_response::{
+                OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+                OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+            },
+        },
+    },
+};
+
+pub(crate) fn answer(cx: &Context, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    let answer = OffsetFetchResponse::default();
+    if cx.version >= 8 {
+        return answer.with_groups(request.groups.into_iter().map(|g| group(cx, g)).collect());
+    }
+    let asked = request.topics.map(|topics| {
+        topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
+    });
+    let topics = fetch(cx, &request.group_id, asked).into_iter().map(|(name, partitions)| {
+        let partition = |(index, committed): (i32, CommittedOffset)| {
+            OffsetFetchResponsePartition::default()
+                .with_partition_index(index)
+                .with_committed_offset(committed.offset)
+                .with_committed_leader_epoch(committed.leader_epoch)
+                .with_metadata(Some(text(committed.metadata)))
+        };
+        OffsetFetchResponseTopic::default()
+            .with_name(name)
+            .with_partitions(partitions.into_iter().map(partition).collect())
+    });
+    answer.with_topics(topics.collect())
+}
+
+fn group(cx: &Context, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    let asked = request.topics.map(|topics| {
+        topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
+    });
+    let topics = fetch(cx, &request.group_id, asked).into_iter().map(|(name, partitions)| {
+        let partition = |(index, committed): (i32, CommittedOffset)| {
+            OffsetFetchResponsePartitions::default()
+                .with_partition_index(index)
+                .with_committed_offset(committed.offset)
+                .with_committed_leader_epoch(committed.leader_epoch)
+                .with_metadata(Some(text(committed.metadata)))
+        };
+        OffsetFetchResponseTopics::default()
+            .with_name(name)
+            .with_partitions(partitions.into_iter().map(partition).collect())
+    });
+    OffsetFetchResponseGroup::default()
+        .with_group_id(request.group_id)
+        .with_topics(topics.collect())
+        .with_error_code(ErrorCode::None.code())
+}
+
+/// Partitions by topic, with what is committed for them.
+type Fetched = Vec<(TopicName, Vec<(i32, CommittedOffset)>)>;
+
+/// What is committed for the partitions asked for, or (`None`) everything that is committed.
+fn fetch(cx: &Context, group_id: &str, asked: Option<Vec<(TopicName, Vec<i32>)>>) -> Fetched {
+    let Some(asked) = asked else {
+        return cx.cluster.groups.read(group_id, everything).unwrap_or_default();
+    };
+    let look_up = |group: Option<&Group>| -> Fetched {
+        let of_topic = |(topic, partitions): &(TopicName, Vec<i32>)| {
+            let committed = |&index: &i32| {
+                let committed = group.and_then(|group| group.committed(topic, index));
+                (index, committed.cloned().unwrap_or_else(nothing))
+            };
+            (topic.clone(), partitions.iter().map(committed).collect())
+        };
+        asked.iter().map(of_topic).collect()
+    };
+    let found = cx.cluster.groups.read(group_id, |group| look_up(Some(group)));
+    found.unwrap_or_else(|| look_up(None))
+}
+
+fn everything(group: &Group) -> Fetched {
+    let topics = group.all_committed().map(|(topic, partitions)| {
+        let partitions = partitions.iter().map(|(index, committed)| (*index, committed.clone()));
+        (TopicName(StrBytes::from_string(topic.to_owned())), partitions.collect())
+    });
+    topics.collect()
+}
+
+fn nothing() -> CommittedOffset {
+    CommittedOffset { offset: -1, leader_epoch: -1, metadata: String::new(), commit_time: -1 }
+}

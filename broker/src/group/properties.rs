@@ -1,0 +1,365 @@
+//! Whatever clients do, and in whatever order, these hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::member::{Member, Waiting};
+use super::state::State;
+use super::*;
+
+/// What is true of a group between any two steps.
+pub(super) fn assert_invariants(group: &Group, now: Millis) {
+    let ids: BTreeSet<&str> = group.members.iter().map(|member| member.id.as_str()).collect();
+    assert_eq!(ids.len(), group.members.len(), "a member id is there once");
+    let instances: Vec<_> =
+        group.members.iter().filter_map(|member| member.instance_id.as_deref()).collect();
+    assert_eq!(
+        instances.iter().collect::<BTreeSet<_>>().len(),
+        instances.len(),
+        "an instance id is there once"
+    );
+    assert!(
+        group.pending.keys().all(|id| !ids.contains(id.as_str())),
+        "a pending member is no member yet"
+    );
+    assert!(group.effects.is_empty(), "no answer is held back");
+
+    match &group.leader {
+        Some(leader) => assert!(ids.contains(leader.as_str()), "the leader is a member"),
+        None => assert!(ids.is_empty(), "members have a leader"),
+    }
+    if let Some(unsynced) = group.state.unsynced() {
+        assert!(
+            unsynced.members.iter().all(|id| ids.contains(id.as_str())),
+            "only members are expected to sync"
+        );
+        assert!(!ids.is_empty(), "an empty group is Empty or preparing to be");
+        let protocol = group.protocol_name.as_deref().expect("a generation has a protocol");
+        assert!(
+            group.members.iter().all(|member| member.supports(protocol)),
+            "everybody has the protocol"
+        );
+    }
+    for member in &group.members {
+        let fits = match (&member.waiting, &group.state) {
+            (Waiting::Nothing, _) => true,
+            (Waiting::Join(_), State::PreparingRebalance { .. }) => true,
+            (Waiting::Sync(_), State::CompletingRebalance { unsynced }) => {
+                !unsynced.members.contains(&member.id)
+            }
+            _ => false,
+        };
+        assert!(fits, "{:?} fits {:?}", member.waiting, group.state);
+    }
+    match &group.state {
+        State::Empty | State::Dead => {
+            assert!(ids.is_empty(), "no members when {}", group.state_name())
+        }
+        State::PreparingRebalance { initial: None, .. } => {
+            let all_there =
+                group.pending.is_empty() && group.members.iter().all(Member::awaits_join);
+            assert!(!all_there, "a rebalance does not wait for nobody");
+        }
+        State::CompletingRebalance { unsynced } => {
+            let leader = group.leader.as_ref().expect("checked above");
+            assert!(unsynced.members.contains(leader), "the assignment is still to come");
+        }
+        _ => {}
+    }
+    if !waiting(group).is_empty() {
+        assert!(
+            group.next_deadline().is_some_and(|at| at > now),
+            "who waits does so until a deadline to come"
+        );
+    }
+}
+
+/// The requests that have no answer yet.
+pub(super) fn waiting(group: &Group) -> BTreeSet<RequestId> {
+    let request = |member: &Member| match member.waiting {
+        Waiting::Nothing => None,
+        Waiting::Join(request) | Waiting::Sync(request) => Some(request),
+    };
+    group.members.iter().filter_map(request).collect()
+}
+
+/// What one of a few clients does next. What it says may be right, stale or invented.
+#[derive(Clone, Debug)]
+enum Event {
+    Join {
+        client: usize,
+        fresh: bool,
+        is_static: bool,
+        version: i16,
+        protocols: usize,
+        rebalance: Millis,
+    },
+    Sync {
+        client: usize,
+        assigns: Vec<usize>,
+        generation: i32,
+    },
+    Heartbeat {
+        client: usize,
+        generation: i32,
+    },
+    Leave {
+        clients: Vec<usize>,
+    },
+    LeaveInstance {
+        client: usize,
+    },
+    Commit {
+        client: usize,
+        simple: bool,
+        generation: i32,
+    },
+    Pass(Millis),
+    Delete,
+}
+
+const CLIENTS: usize = 4;
+
+fn event() -> impl Strategy<Value = Event> {
+    let client = 0..CLIENTS;
+    // Added to the generation the client knows: nearly always none.
+    let slip = prop_oneof![9 => Just(0), 1 => -1..=1];
+    prop_oneof![
+        8 => (client.clone(), any::<bool>(), any::<bool>(), prop_oneof![Just(3), Just(4), Just(9)], 0..3_usize,
+              prop_oneof![Just(-1), Just(0), 1..20_000_i64])
+            .prop_map(|(client, fresh, is_static, version, protocols, rebalance)| {
+                Event::Join { client, fresh: fresh && is_static, is_static, version, protocols, rebalance }
+            }),
+        8 => (client.clone(), prop::collection::vec(0..CLIENTS + 1, 0..CLIENTS), slip.clone())
+            .prop_map(|(client, assigns, generation)| Event::Sync { client, assigns, generation }),
+        3 => (client.clone(), slip.clone()).prop_map(|(client, generation)| Event::Heartbeat { client, generation }),
+        2 => prop::collection::vec(client.clone(), 1..3).prop_map(|clients| Event::Leave { clients }),
+        1 => client.clone().prop_map(|client| Event::LeaveInstance { client }),
+        2 => (client, any::<bool>(), slip)
+            .prop_map(|(client, simple, generation)| Event::Commit { client, simple, generation }),
+        4 => prop_oneof![1..100_i64, 1_000..70_000_i64].prop_map(Event::Pass),
+        1 => Just(Event::Delete),
+    ]
+}
+
+/// The clients, and the requests that the group owes an answer.
+struct World {
+    group: Group,
+    now: Millis,
+    clients: Vec<(String, i32)>,
+    open: BTreeMap<RequestId, usize>,
+    last_request: RequestId,
+    generation: i32,
+}
+
+impl World {
+    fn new(delay: Millis, max_size: usize) -> Self {
+        let settings = Settings { initial_rebalance_delay: delay, max_size, ..Settings::default() };
+        World {
+            group: Group::new("g", settings),
+            now: 0,
+            clients: vec![(String::new(), -1); CLIENTS],
+            open: BTreeMap::new(),
+            last_request: 0,
+            generation: 0,
+        }
+    }
+
+    fn request(&mut self, client: usize) -> RequestId {
+        self.last_request += 1;
+        self.open.insert(self.last_request, client);
+        self.last_request
+    }
+
+    fn run(&mut self, event: Event) {
+        let was_dead = self.group.is_dead();
+        match event {
+            Event::Join { client, fresh, is_static, version, protocols, rebalance } => {
+                let request = self.request(client);
+                let member_id = if fresh { String::new() } else { self.clients[client].0.clone() };
+                let protocols =
+                    [&["range"][..], &["range", "rr"], &["rr", "range", "sticky"]][protocols];
+                let join = Join {
+                    member_id,
+                    instance_id: is_static.then(|| format!("i{client}")),
+                    client_id: format!("c{client}"),
+                    client_host: String::new(),
+                    session_timeout: 6_000,
+                    rebalance_timeout: rebalance,
+                    protocol_type: "consumer".to_owned(),
+                    protocols: protocols
+                        .iter()
+                        .map(|name| Protocol { name: (*name).to_owned(), metadata: Bytes::new() })
+                        .collect(),
+                    needs_member_id: version >= 4,
+                    can_skip_assignment: version >= 9,
+                    uuid: request.to_string(),
+                };
+                let effects = self.group.join(join, request, self.now);
+                self.hear(effects);
+            }
+            Event::Sync { client, assigns, generation } => {
+                let request = self.request(client);
+                let (member_id, known) = self.clients[client].clone();
+                let mut assignments = Vec::new();
+                for assigned in assigns {
+                    // One beyond the clients is a stranger: it must get nothing, and do no harm.
+                    let id = self.clients.get(assigned).map_or("stranger", |(id, _)| id).to_owned();
+                    assignments.push((id, Bytes::from(format!("for client {assigned}"))));
+                }
+                let sync = Sync {
+                    member_id,
+                    instance_id: None,
+                    generation: known.wrapping_add(generation),
+                    protocol_type: None,
+                    protocol_name: None,
+                    assignments,
+                };
+                let effects = self.group.sync(sync, request, self.now);
+                self.hear(effects);
+            }
+            Event::Heartbeat { client, generation } => {
+                let (member_id, known) = self.clients[client].clone();
+                let _ = self.group.heartbeat(
+                    &member_id,
+                    None,
+                    known.wrapping_add(generation),
+                    self.now,
+                );
+            }
+            Event::Leave { clients } => {
+                let leaving = |client: usize| Leaving {
+                    member_id: self.clients[client].0.clone(),
+                    instance_id: None,
+                };
+                self.leave(clients.into_iter().map(leaving).collect());
+            }
+            Event::LeaveInstance { client } => {
+                self.leave(vec![Leaving {
+                    member_id: String::new(),
+                    instance_id: Some(format!("i{client}")),
+                }]);
+            }
+            Event::Commit { client, simple, generation } => {
+                let (member_id, known) = match simple {
+                    true => (String::new(), -1),
+                    false => self.clients[client].clone(),
+                };
+                let committer = Committer {
+                    member_id,
+                    instance_id: None,
+                    generation: known.wrapping_add(generation),
+                };
+                let new = NewOffset {
+                    topic: "orders".to_owned(),
+                    partition: 0,
+                    offset: 1,
+                    leader_epoch: 0,
+                    metadata: String::new(),
+                };
+                let _ = self.group.commit(&committer, vec![new], self.now);
+            }
+            Event::Pass(time) => {
+                // As an owner does it: tick at each deadline, not only at the end.
+                let end = self.now + time;
+                while let Some(at) = self.group.next_deadline().filter(|at| *at <= end) {
+                    self.now = self.now.max(at);
+                    let effects = self.group.tick(self.now);
+                    self.hear(effects);
+                    self.check(was_dead);
+                }
+                self.now = end;
+            }
+            Event::Delete => {
+                if self.group.delete().is_ok() {
+                    // What the owner does with a dead group: the next request finds a new one.
+                    assert!(self.open.is_empty(), "nobody waits in a group that can be deleted");
+                    self.group = Group::new("g", self.group.settings);
+                    self.generation = 0;
+                }
+            }
+        }
+        // An owner ticks after each step, should a deadline lie at its very time.
+        let effects = self.group.tick(self.now);
+        self.hear(effects);
+        self.check(was_dead);
+    }
+
+    fn leave(&mut self, leaving: Vec<Leaving>) {
+        if let Ok((_, effects)) = self.group.leave(leaving, self.now) {
+            self.hear(effects);
+        }
+    }
+
+    fn hear(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            let (Effect::Join(request, _) | Effect::Sync(request, _)) = &effect;
+            let client = self.open.remove(request).expect("each request gets one answer");
+            match effect {
+                Effect::Join(_, Ok(joined)) => {
+                    assert!(
+                        joined.generation <= self.group.generation,
+                        "an answer is of a generation that has begun"
+                    );
+                    assert!(
+                        joined.members.is_empty() || joined.leader == joined.member_id,
+                        "only a leader has a list"
+                    );
+                    self.clients[client] = (joined.member_id, joined.generation);
+                }
+                Effect::Join(_, Err(refused)) => {
+                    assert_ne!(refused.error, ErrorCode::None);
+                    self.clients[client] = (refused.member_id, -1);
+                }
+                Effect::Sync(_, Ok(synced)) => {
+                    assert!(
+                        matches!(self.group.state, State::Stable { .. }),
+                        "no assignment before the leader's"
+                    );
+                    let own = format!("for client {client}");
+                    assert!(
+                        synced.assignment.is_empty() || synced.assignment == own.as_bytes(),
+                        "an assignment reaches the client it was made for"
+                    );
+                }
+                Effect::Sync(_, Err(error)) => assert_ne!(error, ErrorCode::None),
+            }
+        }
+    }
+
+    fn check(&mut self, was_dead: bool) {
+        assert_invariants(&self.group, self.now);
+        assert!(was_dead || self.group.generation >= self.generation, "the generation never falls");
+        self.generation = self.group.generation;
+        assert_eq!(
+            waiting(&self.group),
+            self.open.keys().copied().collect(),
+            "no request is forgotten"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_of_events_keeps_the_invariants(
+        delay in prop_oneof![Just(0), Just(3_000)],
+        max_size in prop_oneof![4 => Just(usize::MAX), 1 => Just(2_usize)],
+        events in prop::collection::vec(event(), 1..120),
+    ) {
+        let mut world = World::new(delay, max_size);
+        for event in events {
+            world.run(event);
+        }
+        // In the end everybody falls silent, and everything comes to rest.
+        for _ in 0..20 {
+            world.run(Event::Pass(400_000));
+        }
+        prop_assert!(world.open.is_empty(), "every waiting request was answered");
+        prop_assert_eq!(world.group.state_name(), "Empty");
+        prop_assert_eq!(world.group.next_deadline(), None);
+    }
+}
