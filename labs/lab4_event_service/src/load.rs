@@ -61,7 +61,7 @@ pub struct Row {
 /// Connections at a time.
 const CLIENTS: u64 = 4;
 /// How many users and feeds there are to begin with.
-const SEED: i64 = 5;
+const SEED: i64 = 10;
 /// Without any progress for so long, what is missing will not come any more.
 const PATIENCE: Duration = Duration::from_secs(20);
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -132,7 +132,7 @@ impl Request {
 
     fn nth(n: u64, users: &[i64], feeds: &[i64]) -> Self {
         let of = |ids: &[i64], n: u64| ids[usize::try_from(n).unwrap_or(0) % ids.len()];
-        let (user_id, feed) = (of(users, n / 7), of(feeds, n));
+        let (user_id, feed) = (of(users, n / 20), of(feeds, n / 3));
         let number = i64::try_from(n).unwrap_or(0);
         match n % 20 {
             0 => Self::user(number),

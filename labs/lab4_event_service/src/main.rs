@@ -157,7 +157,7 @@ fn main() -> ExitCode {
             Step::Lag(_) => show_lag(&config).await,
             Step::Redrive(step) => redrive(&config, &step, &shutdown).await,
             Step::Send(step) => send(&config, &step).await,
-            Step::Outage(step) => run_outage(config, step, &shutdown).await,
+            Step::Outage(step) => run_outage(step, flags, &shutdown).await,
             Step::Reset(_) => reset(&config).await,
         }
     })
@@ -200,17 +200,18 @@ async fn run_load(config: &Config, step: &Load, shutdown: &Shutdown) -> Result<E
         rate: step.rate,
         length: Duration::from_secs(step.seconds),
     };
-    let answers = load::run(config, &plan, shutdown).await.context("Is the service there? `make lab4-service` starts it");
-    let (accepted, verdict) = answers?;
+    let (accepted, verdict) =
+        load::run(config, &plan, shutdown).await.context("The load has failed; does the service run (`make lab4-service`)?")?;
     tell(&accepted, &verdict)
 }
 
-async fn run_outage(mut config: Config, step: Outage, shutdown: &Shutdown) -> Result<ExitCode> {
+async fn run_outage(step: Outage, mut flags: Flags, shutdown: &Shutdown) -> Result<ExitCode> {
     let broker = match step.launcher {
         Some(launcher) => Broker::launched(launcher).await?,
         None => Broker::in_memory().await?,
     };
-    config.set_bootstrap_servers(&broker.address(), "the outage")?;
+    flags.bootstrap_server = Some(broker.address());
+    let config = Config::load(&program("lab4"), &flags)?;
     let scene = Scene {
         send: step.send,
         rate: step.rate,

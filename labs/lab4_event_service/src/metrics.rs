@@ -43,15 +43,15 @@ impl Default for ServiceMetrics {
 
 impl ServiceMetrics {
     pub fn accepted(&self, event_type: &str) {
-        count(&self.accepted, [("event_type", event_type.to_owned())]);
+        count(&self.accepted, &[("event_type", event_type.to_owned())]);
     }
 
     pub fn published(&self, event_type: &str) {
-        count(&self.published, [("event_type", event_type.to_owned())]);
+        count(&self.published, &[("event_type", event_type.to_owned())]);
     }
 
     pub fn lost(&self, event_type: &str) {
-        count(&self.lost, [("event_type", event_type.to_owned())]);
+        count(&self.lost, &[("event_type", event_type.to_owned())]);
     }
 
     pub fn set_pending(&self, pending: u64) {
@@ -109,11 +109,11 @@ impl ConsumerMetrics {
             Outcome::Duplicate => "duplicate",
             Outcome::Dead => "dead_letter",
         };
-        count(&self.handled, [("group", group.to_owned()), ("outcome", word.to_owned())]);
+        count(&self.handled, &[("group", group.to_owned()), ("outcome", word.to_owned())]);
     }
 
     pub fn retry(&self, group: &str) {
-        count(&self.retries, [("group", group.to_owned())]);
+        count(&self.retries, &[("group", group.to_owned())]);
     }
 
     pub fn text(&self) -> String {
@@ -121,8 +121,8 @@ impl ConsumerMetrics {
     }
 }
 
-fn count<const N: usize>(counters: &Counters<N>, labels: Labels<N>) {
-    counters.get_or_create(&labels).inc();
+fn count<const N: usize>(counters: &Counters<N>, labels: &Labels<N>) {
+    counters.get_or_create(labels).inc();
 }
 
 fn text(registry: &Registry) -> String {

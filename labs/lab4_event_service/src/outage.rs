@@ -177,12 +177,12 @@ async fn launch(launcher: &PathBuf, step: &str, port: u16, keep: &str) -> Result
 }
 
 /// A port that is free together with the one above, where Kafka's controller listens.
+///
+/// Not one that the system gives to clients (usually 32768 and above): while the broker is away, one of the clients
+/// that look for it might get its port, and connect to itself.
 fn free_port() -> Result<u16> {
-    for _ in 0..100 {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("No two free ports lie side by side.")
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let start = u16::try_from(std::process::id() % 5000).unwrap_or(0);
+    let mut ports = (0..5000).map(|n| 20_000 + (start + n) % 5000 * 2);
+    ports.find(|port| free(*port) && free(port + 1)).context("No two free ports lie side by side")
 }

@@ -483,7 +483,8 @@ impl<'a> Stage<'a> {
         let Some(rest) = line.strip_prefix("cargo run -q --bin ") else {
             return Ok(line.replace(self.lesson.names, &self.alias));
         };
-        let (name, arguments) = rest.split_once(" --").context("`cargo run` without ` -- `")?;
+        // ` --` stands only before flags.
+        let (name, arguments) = rest.split_once(" --").unwrap_or((rest, ""));
         let program = self.lesson.programs.iter().find(|(known, _)| *known == name);
         let (_, path) =
             program.with_context(|| format!("{name} is not among the lesson's programs"))?;

@@ -108,6 +108,7 @@ where
         tokio::time::sleep(FAREWELL).await;
     };
     let mut too_late = std::pin::pin!(too_late);
+    let mut last = None;
     loop {
         let received = tokio::select! {
             biased;
@@ -116,6 +117,7 @@ where
         };
         match received {
             Ok(message) => {
+                last = None;
                 tokio::select! {
                     () = handler(Message::from(&message)) => {}
                     () = &mut too_late => return,
@@ -127,13 +129,27 @@ where
                 }
             }
             Err(error) => {
-                tracing::warn!("Nothing could be received: {error}; trying again.");
+                // The same is said once, not every second.
+                let reason = reason(&error);
+                if last.replace(reason.clone()) != Some(reason.clone()) {
+                    tracing::warn!("Nothing could be received: {reason}; trying again.");
+                }
                 tokio::select! {
                     () = tokio::time::sleep(AFTER_ERROR) => {}
                     () = shutdown.requested() => return,
                 }
             }
         }
+    }
+}
+
+fn reason(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve,
+        ) => "the broker does not answer".to_owned(),
+        Some(code) => code.to_string(),
+        None => error.to_string(),
     }
 }
 

@@ -71,6 +71,20 @@ pub async fn redrive(config: &Config, shutdown: &Shutdown, mut on: impl FnMut(&M
     Ok(sent)
 }
 
+/// The dead letters that nobody has sent back yet.
+pub async fn waiting(config: &Config) -> Result<Vec<Message>> {
+    let mut waiting = Vec::new();
+    for stream in Stream::ALL {
+        for lag in lag::of(config, &config.lab.redrive_group, &[stream.dead_letters(config)]).await? {
+            let mut letters = Reader::open(config, &lag)?;
+            while let Some(letter) = letters.next().await? {
+                waiting.push(letter);
+            }
+        }
+    }
+    Ok(waiting)
+}
+
 async fn redrive_partition(
     config: &Config,
     producer: &KafkaProducer,

@@ -2,11 +2,13 @@
 
 use crate::Config;
 use anyhow::{Context as _, Result};
+use backon::{ConstantBuilder, Retryable as _};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use shared::client::Context;
 use shared::config::Client;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One partition, as a group sees it.
@@ -37,24 +39,42 @@ impl Lag {
 pub async fn of(config: &Config, group: &str, topics: &[String]) -> Result<Vec<Lag>> {
     let mut config = config.clone();
     config.set(Client::Consumer, "group.id", group, "the lag")?;
-    let (group, topics) = (group.to_owned(), topics.to_vec());
-    // librdkafka's questions block their thread.
-    tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer<Context> = config.client(Client::Consumer).create_with_context(Context::default())?;
-        let mut lags = Vec::new();
-        for topic in &topics {
-            lags.extend(of_topic(&consumer, &group, topic)?);
-        }
-        Ok::<_, KafkaError>(lags)
-    })
-    .await?
-    .with_context(|| "The broker does not tell the lag; is it running?")
+    let (config, group, topics): (Arc<Config>, Arc<str>, Arc<[String]>) = (config.into(), group.into(), topics.into());
+    let ask = || async {
+        let (config, group, topics) = (config.clone(), group.clone(), topics.clone());
+        // librdkafka's questions block their thread.
+        let asked = tokio::task::spawn_blocking(move || of_topics(&config, &group, &topics)).await;
+        asked.unwrap_or(Err(KafkaError::Canceled))
+    };
+    // The first question about a group makes the broker choose a coordinator, and that one load its offsets.
+    let lags = ask.retry(ConstantBuilder::default().with_delay(Duration::from_millis(100)).with_max_times(50));
+    lags.when(coordinator_not_ready).await.context("The broker does not say how far the groups are")
+}
+
+fn coordinator_not_ready(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
+}
+
+fn of_topics(config: &Config, group: &str, topics: &[String]) -> KafkaResult<Vec<Lag>> {
+    let consumer: BaseConsumer<Context> = config.client(Client::Consumer).create_with_context(Context::default())?;
+    let mut lags = Vec::new();
+    for topic in topics {
+        lags.extend(of_topic(&consumer, group, topic)?);
+    }
+    Ok(lags)
 }
 
 fn of_topic(consumer: &BaseConsumer<Context>, group: &str, topic: &str) -> KafkaResult<Vec<Lag>> {
     let metadata = consumer.fetch_metadata(Some(topic), LIMIT)?;
     let mut asked = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+    for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
         asked.add_partition(topic, partition.id());
     }
     if asked.count() == 0 {
