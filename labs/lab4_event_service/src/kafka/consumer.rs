@@ -6,6 +6,9 @@
 //!   could commit, ask or stop. The methods take `&self`, so an `Arc` is enough.
 //! * An offset is stored after the handler, not when librdkafka hands the message out (`enable.auto.offset.store`):
 //!   auto-commit would otherwise commit what was never handled, and a crash would lose it.
+//! * No pause of a second after an error. Errors wait in the same queue as messages and rebalances, and while a broker is
+//!   away there are many in a second: at one a second the consumer would still be reading errors minutes after the broker
+//!   is back. There is no busy loop either: `recv()` waits until there is something.
 //! * A [`Message`] keeps what Kafka has: a key may be missing or no text. The seed's handler, with its `String` key, is
 //!   an adapter over it.
 
@@ -17,7 +20,6 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use shared::client::ConsumerStream;
 use shared::shutdown::Shutdown;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Reads messages as a member of a group.
@@ -36,9 +38,6 @@ pub struct Message {
     pub payload: Option<Vec<u8>>,
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
-
-/// The pause after an error, so that a broken connection does not become a busy loop.
-const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 impl KafkaConsumer {
     pub fn new(config: &Config, topics: Vec<String>) -> Result<Self> {
@@ -128,15 +127,16 @@ where
                     Err(error) => tracing::warn!("The offset could not be stored: {error}"),
                 }
             }
+            Err(KafkaError::MessageConsumptionFatal(code)) => {
+                tracing::error!("The consumer has ended for good: {code}.");
+                return;
+            }
             Err(error) => {
-                // The same is said once, not every second.
+                // librdkafka goes on trying, and says the same with each attempt; once will do.
                 let reason = reason(&error);
-                if last.replace(reason.clone()) != Some(reason.clone()) {
-                    tracing::warn!("Nothing could be received: {reason}; trying again.");
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(AFTER_ERROR) => {}
-                    () = shutdown.requested() => return,
+                if last.as_ref() != Some(&reason) {
+                    tracing::warn!("Nothing can be received at the moment: {reason}.");
+                    last = Some(reason);
                 }
             }
         }
