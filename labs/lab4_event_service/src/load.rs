@@ -199,10 +199,7 @@ impl Before {
 
     /// Waits until everything has come to rest, and counts.
     pub async fn compare(&self, config: &Config, plan: &Plan, accepted: &Accepted) -> Result<Verdict> {
-        rest("events wait in the service", || pending(plan.service)).await?;
-        if self.effects.is_some() {
-            rest("messages wait for their consumers", || total_lag(config)).await?;
-        }
+        settle(config, plan).await?;
         let in_kafka = self.in_kafka(config).await?;
         let after = match plan.notifications {
             Some(address) => effects(address).await?,
@@ -239,6 +236,15 @@ impl Before {
         }
         Ok(events)
     }
+}
+
+/// Waits until no event waits in the service, and no message for its consumer.
+pub async fn settle(config: &Config, plan: &Plan) -> Result<()> {
+    rest("events wait in the service", || pending(plan.service)).await?;
+    if plan.notifications.is_some() {
+        rest("messages wait for their consumers", || total_lag(config)).await?;
+    }
+    Ok(())
 }
 
 /// Asks until nothing is left. An answer that does not change for [`PATIENCE`] is the last one.
