@@ -443,6 +443,7 @@ impl<'a> Stage<'a> {
             seen: Vec::new(),
             target,
             over: false,
+            any: false,
         })
     }
 
@@ -541,6 +542,8 @@ struct Terminal {
     target: Option<String>,
     /// Its end was seen.
     over: bool,
+    /// `...` was the last that was expected: lines are passed over until one fits, perhaps in a later step.
+    any: bool,
 }
 
 impl Terminal {
@@ -584,32 +587,28 @@ impl Terminal {
     }
 
     fn expect(&mut self, expected: &[String]) -> anyhow::Result<()> {
-        let mut any = false;
         for pattern in expected {
             if pattern == "..." {
-                any = true;
+                self.any = true;
                 continue;
             }
             loop {
                 match self.next(LIMIT) {
                     Ok(Some(line)) if fits(pattern, &line) => break,
-                    Ok(Some(_)) if any => {}
+                    Ok(Some(_)) if self.any => {}
                     Ok(Some(line)) => return Err(self.differs(pattern, &line)),
                     Ok(None) => return Err(self.differs(pattern, "(it ended)")),
                     Err(_) => return Err(self.differs(pattern, "(nothing)")),
                 }
             }
-            any = false;
-        }
-        if any {
-            // Lines at the end that nobody cares for: only when the command ends here.
-            while let Ok(Some(_)) = self.next(LIMIT) {}
+            self.any = false;
         }
         Ok(())
     }
 
     fn expect_in_any_order(&mut self, expected: &[String]) -> anyhow::Result<()> {
-        let (mut missing, others) = without_dots(expected);
+        let (mut missing, mut others) = without_dots(expected);
+        others |= std::mem::take(&mut self.any);
         while !missing.is_empty() {
             let line = match self.next(LIMIT) {
                 Ok(Some(line)) => line,
@@ -640,12 +639,12 @@ impl Terminal {
     /// Waits for its end; nothing more may be printed.
     fn ended(&mut self) -> anyhow::Result<()> {
         self.stdin = None;
-        match self.next(LIMIT) {
-            Ok(None) => {}
-            Ok(Some(line)) => return Err(self.differs("(the end)", &line)),
-            Err(_) => {
-                let _ = self.child.kill();
-                return Err(self.differs("(the end)", "(it still runs)"));
+        loop {
+            match self.next(LIMIT) {
+                Ok(None) => break,
+                Ok(Some(_)) if self.any => {}
+                Ok(Some(line)) => return Err(self.differs("(the end)", &line)),
+                Err(_) => return Err(self.differs("(the end)", "(it still runs)")),
             }
         }
         let status = self.child.wait()?;
