@@ -20,19 +20,20 @@ mod group;
 mod log;
 mod server;
 mod settings;
+mod trace;
 mod wire;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-pub use crate::error::Error;
 pub(crate) use crate::error_code::ErrorCode;
 use crate::{
     cluster::{Cluster, NewTopic},
     server::Server,
     settings::Settings,
+};
+pub use crate::{
+    error::Error,
+    trace::{Format, Trace, decode},
 };
 
 /// A point in time, or a span, in milliseconds. Points count from the Unix epoch, as Kafka's timestamps do.
@@ -115,6 +116,7 @@ pub struct Builder {
     port: u16,
     settings: Vec<(String, String)>,
     topics: Vec<(String, i32)>,
+    trace: Option<Trace>,
 }
 
 impl Builder {
@@ -142,6 +144,12 @@ impl Builder {
         self
     }
 
+    /// Shows every request and its answer, as far as the trace wants to see them.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Starts the broker on the current Tokio runtime; it accepts connections when this returns.
     ///
     /// # Errors
@@ -153,7 +161,7 @@ impl Builder {
         for (name, value) in &self.settings {
             settings.set(name, value).map_err(|bad| Error::Setting(bad.to_string()))?;
         }
-        let cluster = Arc::new(Cluster::new(settings));
+        let cluster = Cluster::new(settings);
         for (name, partitions) in self.topics {
             let new = NewTopic { name, partitions, overrides: [].into() };
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;
@@ -161,7 +169,7 @@ impl Builder {
         let host = self.host.as_deref();
         let listening = server::bind(host, self.port)
             .await
-            .and_then(|listeners| Server::start(listeners, &cluster));
+            .and_then(|listeners| Server::start(listeners, cluster, self.trace));
         let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
         let bootstrap_servers = reachable(server.addresses[0]).to_string();
         Ok(Broker { server, bootstrap_servers })

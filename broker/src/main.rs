@@ -1,10 +1,12 @@
 //! `mini-kafka`: flags → [`Builder`](mini_kafka::Builder) → serve until Ctrl-C.
 
+mod hex;
+
 use std::{io::Write, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
-use mini_kafka::Broker;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mini_kafka::{Broker, Format, Trace};
 use tracing_subscriber::EnvFilter;
 
 /// An in-memory, Kafka-compatible broker: no JVM, no Docker, gone when it stops.
@@ -15,6 +17,9 @@ use tracing_subscriber::EnvFilter;
     Example: mini-kafka --port 0 --topic orders:3 --override auto.create.topics.enable=false"
 )]
 struct Flags {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// The port to listen on; 0 picks a free one.
     #[arg(short, long, default_value_t = 9092)]
     port: u16,
@@ -34,6 +39,120 @@ struct Flags {
     /// How logs are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "LOG_FORMAT")]
     log_format: LogFormat,
+
+    #[command(flatten)]
+    trace: TraceFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explain a frame: each field with its bytes, its value and what it is for.
+    Decode {
+        /// The frame in hexadecimal, also as hexdump, xxd or Wireshark print it [default: stdin].
+        hex: Vec<String>,
+
+        /// Read it as the answer to a request of this API and version, such as Fetch:11.
+        #[arg(long, value_name = "API:VERSION", value_parser = api_version)]
+        answer_to: Option<(String, i16)>,
+    },
+}
+
+/// Show requests and answers on stdout. Any of the flags below switches the trace on.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Trace")]
+struct TraceFlags {
+    /// Show every request and its answer on stdout.
+    #[arg(long)]
+    trace: bool,
+
+    /// Lines for people, or one JSON object for each exchange.
+    #[arg(long, value_enum)]
+    trace_format: Option<TraceFormat>,
+
+    /// Only this API, such as Produce. May be repeated.
+    #[arg(long, value_name = "API", value_parser = api_name)]
+    trace_api: Vec<String>,
+
+    /// Only clients with this client.id; a final * stands for anything.
+    #[arg(long, value_name = "CLIENT_ID")]
+    trace_client: Option<String>,
+
+    /// Only requests about this topic.
+    #[arg(long, value_name = "TOPIC")]
+    trace_topic: Option<String>,
+
+    /// The most characters of one string or run of bytes [default: 120].
+    #[arg(long, value_name = "CHARACTERS")]
+    trace_limit: Option<usize>,
+
+    /// Each field with its place in the frame, its bytes and what it is for.
+    #[arg(long)]
+    trace_bytes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TraceFormat {
+    /// Indented lines for people.
+    Text,
+    /// JSON lines for tools; the address is then told on stderr.
+    Json,
+}
+
+impl TraceFlags {
+    /// The trace that is asked for, if one is.
+    fn trace(self) -> Option<Trace> {
+        let Self {
+            trace,
+            trace_format,
+            trace_api,
+            trace_client,
+            trace_topic,
+            trace_limit,
+            trace_bytes,
+        } = self;
+        let is_on = trace
+            || trace_bytes
+            || trace_format.is_some()
+            || !trace_api.is_empty()
+            || [&trace_client, &trace_topic].into_iter().any(Option::is_some)
+            || trace_limit.is_some();
+        is_on.then_some(())?;
+        let mut shown = Trace::to(std::io::stdout()).bytes(trace_bytes);
+        if trace_format == Some(TraceFormat::Json) {
+            shown = shown.format(Format::Json);
+        }
+        for api in trace_api {
+            shown = shown.api(api);
+        }
+        if let Some(client) = trace_client {
+            shown = shown.client(client);
+        }
+        if let Some(topic) = trace_topic {
+            shown = shown.topic(topic);
+        }
+        if let Some(limit) = trace_limit {
+            shown = shown.limit(limit);
+        }
+        Some(shown)
+    }
+}
+
+fn api_name(text: &str) -> Result<String, String> {
+    let apis = mini_kafka::apis();
+    match apis.iter().find(|api| api.name.eq_ignore_ascii_case(text)) {
+        Some(api) => Ok(api.name.to_owned()),
+        None => Err(format!(
+            "served are {}",
+            apis.iter().map(|api| api.name).collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+fn api_version(text: &str) -> Result<(String, i16), String> {
+    let parsed = text
+        .rsplit_once(':')
+        .and_then(|(name, version)| Some((name.to_owned(), version.parse().ok()?)));
+    parsed.ok_or_else(|| "write it as API:VERSION, such as Fetch:11".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -59,9 +178,13 @@ fn topic(text: &str) -> Result<(String, i32), String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let mut flags = Flags::parse();
     start_logging(flags.log_format);
-    match run(flags).await {
+    let done = match flags.command.take() {
+        Some(Command::Decode { hex, answer_to }) => decode(&hex, answer_to),
+        None => serve(flags).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mini-kafka: {error:#}");
@@ -70,7 +193,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(flags: Flags) -> anyhow::Result<()> {
+async fn serve(flags: Flags) -> anyhow::Result<()> {
     // Before the first line on stdout, so that whoever waits for it may send a signal at once.
     let stop = stop_signal()?;
     let mut builder = Broker::builder().port(flags.port);
@@ -83,12 +206,22 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     for (name, partitions) in flags.topics {
         builder = builder.topic(name, partitions);
     }
+    let is_json = flags.trace.trace_format == Some(TraceFormat::Json);
+    if let Some(trace) = flags.trace.trace() {
+        builder = builder.trace(trace);
+    }
     let broker = builder.start().await?;
 
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "BOOTSTRAP_SERVERS={}", broker.bootstrap_servers())
-        .and_then(|()| stdout.flush())
-        .context("Could not tell the address on stdout")?;
+    let address = format!("BOOTSTRAP_SERVERS={}", broker.bootstrap_servers());
+    if is_json {
+        // stdout holds nothing but JSON then.
+        eprintln!("{address}");
+    } else {
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "{address}")
+            .and_then(|()| stdout.flush())
+            .context("Could not tell the address on stdout")?;
+    }
     tracing::info!(
         bootstrap_servers = broker.bootstrap_servers(),
         "ready; Ctrl-C stops the broker"
@@ -97,6 +230,18 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     tracing::info!("stopping; everything was in memory and is gone now");
     broker.shutdown().await;
     Ok(())
+}
+
+fn decode(hex: &[String], answer_to: Option<(String, i16)>) -> anyhow::Result<()> {
+    let text = if hex.is_empty() {
+        std::io::read_to_string(std::io::stdin()).context("Could not read the frame from stdin")?
+    } else {
+        hex.join(" ")
+    };
+    let frame = hex::parse(&text).map_err(anyhow::Error::msg)?;
+    let answers = answer_to.as_ref().map(|(name, version)| (name.as_str(), *version));
+    let explained = mini_kafka::decode(&frame, answers).map_err(anyhow::Error::msg)?;
+    std::io::stdout().write_all(explained.as_bytes()).context("Could not write to stdout")
 }
 
 fn start_logging(format: LogFormat) {

@@ -367,7 +367,7 @@ async fn deleted_records_are_skipped() {
     let kafka = Kafka::start().await;
     let topic = kafka.topic(1).await;
     kafka.fill(&topic, 0, 10).await;
-    let admin = kafka.admin();
+    let admin = &kafka.admin;
     let done = admin
         .delete_records(&at(&topic, 0, Offset::Offset(6)), &AdminOptions::new())
         .await
@@ -473,7 +473,7 @@ async fn groups_are_listed_and_described() {
     assert!(member.client_host().contains("127.0.0.1") || member.client_host().contains("::1"));
 
     // A group with members is not deleted; an empty one is, once.
-    let admin = kafka.admin();
+    let admin = &kafka.admin;
     let options = AdminOptions::new();
     assert_eq!(
         admin.delete_groups(&[&group], &options).await.unwrap(),
@@ -498,7 +498,7 @@ async fn groups_are_listed_and_described() {
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_made_and_unmade() {
     let kafka = Kafka::start().await;
-    let admin = kafka.admin();
+    let admin = &kafka.admin;
     let options = AdminOptions::new();
     let topic = unique("t");
 
@@ -536,7 +536,7 @@ async fn topics_are_made_and_unmade() {
 #[tokio::test(flavor = "multi_thread")]
 async fn impossible_topics_are_refused() {
     let kafka = Kafka::start().await;
-    let admin = kafka.admin();
+    let admin = &kafka.admin;
     let name = unique("never");
     let long = "a".repeat(250);
     let cases = [
@@ -568,7 +568,7 @@ async fn impossible_topics_are_refused() {
 async fn partitions_can_be_added_but_not_taken_away() {
     let kafka = Kafka::start().await;
     let topic = kafka.topic(2).await;
-    let admin = kafka.admin();
+    let admin = &kafka.admin;
     let options = AdminOptions::new();
     for (count, code) in
         [(1, RDKafkaErrorCode::InvalidPartitions), (2, RDKafkaErrorCode::InvalidPartitions)]
@@ -594,7 +594,7 @@ async fn settings_are_described_with_their_source() {
     let topic =
         kafka.topic_with(1, &[("retention.ms", "60000"), ("cleanup.policy", "compact")]).await;
     let unknown = unique("nobody");
-    let admin = kafka.admin();
+    let admin = &kafka.admin;
     let asked = [ResourceSpecifier::Topic(&topic), ResourceSpecifier::Topic(&unknown)];
     let described = admin.describe_configs(&asked, &AdminOptions::new()).await.unwrap();
     let found = described[0].as_ref().unwrap();
@@ -641,11 +641,17 @@ async fn metadata_names_leaders_and_replicas() {
 /// The broker under test, and how to reach it.
 struct Kafka {
     subject: Subject,
+    admin: AdminClient<DefaultClientContext>,
 }
 
 impl Kafka {
     async fn start() -> Self {
-        Self { subject: Subject::start().await }
+        let subject = Subject::start().await;
+        let admin = ClientConfig::new()
+            .set("bootstrap.servers", subject.bootstrap_servers())
+            .create()
+            .unwrap();
+        Self { subject, admin }
     }
 
     fn config<const N: usize>(&self, settings: [(&str, &str); N]) -> ClientConfig {
@@ -666,19 +672,15 @@ impl Kafka {
         config.create().unwrap()
     }
 
-    /// A consumer that commits only when told.
+    /// A consumer that commits only when told. It waits briefly, since closing it waits for its last fetch.
     fn consumer<const N: usize>(&self, group: &str, settings: [(&str, &str); N]) -> StreamConsumer {
         let mut config =
             self.config([("enable.auto.commit", "false"), ("enable.auto.offset.store", "false")]);
-        config.set("group.id", group);
+        config.set("group.id", group).set("fetch.wait.max.ms", "50");
         for (name, value) in settings {
             config.set(name, value);
         }
         config.create().unwrap()
-    }
-
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        self.config([]).create().unwrap()
     }
 
     /// A new topic that is ready for use.
@@ -693,7 +695,7 @@ impl Kafka {
             new = new.set(setting, value);
         }
         assert_eq!(
-            self.admin().create_topics([&new], &AdminOptions::new()).await.unwrap(),
+            self.admin.create_topics([&new], &AdminOptions::new()).await.unwrap(),
             [Ok(name.clone())]
         );
         self.wait_for(&name, usize::try_from(partitions).unwrap()).await;
@@ -702,14 +704,13 @@ impl Kafka {
 
     /// Waits until a topic can be used: Kafka answers CreateTopics before all of it knows the topic.
     async fn wait_for(&self, topic: &str, partitions: usize) {
-        let consumer = self.consumer("waiting", []);
         let deadline = Instant::now() + PATIENCE;
         while self.partition_count(topic) != partitions {
             assert!(Instant::now() < deadline, "{topic} does not have {partitions} partitions");
             tokio::task::yield_now().await;
         }
         for partition in 0..i32::try_from(partitions).unwrap() {
-            while consumer.fetch_watermarks(topic, partition, PATIENCE).is_err() {
+            while self.admin.inner().fetch_watermarks(topic, partition, PATIENCE).is_err() {
                 assert!(Instant::now() < deadline, "{topic}/{partition} has no leader");
                 tokio::task::yield_now().await;
             }
@@ -717,8 +718,7 @@ impl Kafka {
     }
 
     fn partition_count(&self, topic: &str) -> usize {
-        let consumer = self.consumer("counting", []);
-        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let metadata = self.admin.inner().fetch_metadata(Some(topic), PATIENCE).unwrap();
         metadata.topics()[0].partitions().len()
     }
 

@@ -58,7 +58,7 @@ def main():
         versions = overlap(covered[pair["request"]["name"]], covered[pair["response"]["name"]])
         out += message(pair["request"], versions) + message(pair["response"], versions)
     for name in ["RequestHeader", "ResponseHeader"] + EMBEDDED:
-        out += message(definitions[name], span(definitions[name]["validVersions"]), visible="pub(super) ")
+        out += message(definitions[name], span(definitions[name]["validVersions"]), visible="pub(crate) ")
 
     TABLE.write_text("\n".join(out) + "\n")
     subprocess.run(["rustfmt", "--edition", "2024", TABLE], check=True)

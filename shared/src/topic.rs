@@ -127,9 +127,29 @@ pub async fn delete(cluster: &Cluster, topic: &str) -> anyhow::Result<bool> {
 /// When the group still has members, or the broker does not answer.
 pub async fn delete_group(cluster: &Cluster, group: &str) -> anyhow::Result<bool> {
     let admin: &AdminClient<Context> = cluster.admin();
-    let results = admin.delete_groups(&[group], &options()).await;
-    match results.with_context(|| format!("Group {group} could not be deleted"))?.into_iter().next()
-    {
+    let ask_again = async {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let results = admin.delete_groups(&[group], &options()).await;
+            let result = results.map(|results| results.into_iter().next());
+            match result {
+                // The first question about groups makes a new Kafka create their coordinator.
+                Ok(Some(Err((
+                    _,
+                    RDKafkaErrorCode::NotCoordinator
+                    | RDKafkaErrorCode::CoordinatorNotAvailable
+                    | RDKafkaErrorCode::CoordinatorLoadInProgress,
+                )))) => {}
+                result => return result,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    };
+    let result = tokio::time::timeout(LIMIT, ask_again).await;
+    let result =
+        result.with_context(|| format!("No coordinator for group {group} within {LIMIT:?}"))?;
+    match result.with_context(|| format!("Group {group} could not be deleted"))? {
         Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(false),
         Some(Err((_, RDKafkaErrorCode::NonEmptyGroup))) => {
             bail!("Group {group} still has members. Stop its consumers first.")

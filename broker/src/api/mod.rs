@@ -144,6 +144,15 @@ pub(crate) async fn answer(
     mut request: Request,
 ) -> Result<Option<Frame>, Malformed> {
     let client_id = request.client_id.clone();
+    let Request { key, version, correlation_id, .. } = request;
+    tracing::debug!(
+        remote = %connection.remote,
+        client_id = client_id.as_deref(),
+        api = ?key,
+        version,
+        correlation_id,
+        "a request"
+    );
     let cx = Context { cluster, connection, client_id, version: request.version };
     dispatch(&cx, &mut request).await
 }

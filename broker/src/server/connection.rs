@@ -3,7 +3,12 @@
 //! One request at a time, as Kafka does: the next one is answered when this one is. Meanwhile the socket is
 //! still read, so that a request that waits is given up when its client goes.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -18,6 +23,7 @@ use super::greeting;
 use crate::{
     api::{self, Connection},
     cluster::Cluster,
+    trace::{self, Exchange, Outcome},
     wire::{Frame, Malformed, Request},
 };
 
@@ -44,6 +50,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
     cluster: &Arc<Cluster>,
+    mut trace: Option<trace::Connection>,
 ) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
     let connection = Connection { local: stream.local_addr()?, remote };
@@ -55,27 +62,53 @@ pub(super) async fn serve(
         is_at_end: false,
     };
     while let Some(frame) = incoming.frame().await? {
-        let bytes_in = frame.len();
         let started = Instant::now();
-        let request = Request::parse(&frame)?;
-        let (key, version, correlation_id) = (request.key, request.version, request.correlation_id);
-        let client_id = request.client_id.clone();
-
-        let answer = tokio::select! {
+        let answered = tokio::select! {
             biased;
-            answer = api::answer(cluster, &connection, request) => answer?,
+            answered = answer(cluster, &connection, &frame) => answered,
             gone = incoming.client_gone() => return gone.map_err(Ended::from),
         };
-        let bytes_out = match answer {
-            Some(frame) => write_frame(&mut write, frame).await?,
+        let took = started.elapsed();
+        if let Some(trace) = &mut trace {
+            show(trace, &frame, &answered, took);
+        }
+        let bytes_out = match answered? {
+            Some(answer) => write_frame(&mut write, answer).await?,
             None => 0,
         };
-        tracing::debug!(
-            api = ?key, version, correlation_id, client_id = client_id.as_deref().unwrap_or_default(),
-            bytes_in, bytes_out, micros = started.elapsed().as_micros(), "answered"
-        );
+        tracing::debug!(%remote, bytes_in = frame.len(), bytes_out, micros = took.as_micros(), "answered");
     }
     Ok(())
+}
+
+async fn answer(
+    cluster: &Arc<Cluster>,
+    connection: &Connection,
+    frame: &Bytes,
+) -> Result<Option<Frame>, Malformed> {
+    api::answer(cluster, connection, Request::parse(frame)?).await
+}
+
+/// Hands an exchange to the trace; the copy of the answer is made only for it.
+fn show(
+    trace: &mut trace::Connection,
+    frame: &Bytes,
+    answered: &Result<Option<Frame>, Malformed>,
+    took: Duration,
+) {
+    let (bytes, reason);
+    let outcome = match answered {
+        Ok(Some(answer)) => {
+            bytes = answer.to_vec();
+            Outcome::Answer(&bytes)
+        }
+        Ok(None) => Outcome::NoAnswer,
+        Err(malformed) => {
+            reason = malformed.to_string();
+            Outcome::Ended(&reason)
+        }
+    };
+    trace.show(&Exchange { request: frame, outcome, took });
 }
 
 async fn write_frame(socket: &mut OwnedWriteHalf, frame: Frame) -> io::Result<usize> {

@@ -11,55 +11,62 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, trace::Trace};
 
 /// A broker that accepts connections.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) addresses: Vec<SocketAddr>,
+    shared: Shared,
+}
+
+/// What every task of a server has.
+#[derive(Clone, Debug)]
+struct Shared {
+    cluster: Arc<Cluster>,
+    trace: Option<Trace>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Server {
-    /// Accepts connections on every listener until it is stopped.
-    pub(crate) fn start(listeners: Vec<TcpListener>, cluster: &Arc<Cluster>) -> io::Result<Self> {
+    /// Accepts connections on every listener until it is stopped, and shows what they say to `trace`.
+    pub(crate) fn start(
+        listeners: Vec<TcpListener>,
+        cluster: Cluster,
+        trace: Option<Trace>,
+    ) -> io::Result<Self> {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let server = Self { addresses, stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let (cluster, stop, tasks) =
+            (Arc::new(cluster), CancellationToken::new(), TaskTracker::new());
+        let shared = Shared { cluster, trace, stop, tasks };
         for listener in listeners {
-            let (cluster, stop, tasks) =
-                (Arc::clone(cluster), server.stop.clone(), server.tasks.clone());
-            server.tasks.spawn(accept(listener, cluster, stop, tasks));
+            shared.tasks.spawn(accept(listener, shared.clone()));
         }
-        Ok(server)
+        Ok(Self { addresses, shared })
     }
 
     /// Tells every task to end and does not wait.
     pub(crate) fn stop(&self) {
-        self.stop.cancel();
-        self.tasks.close();
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
     }
 
     /// Waits until every task has ended.
     pub(crate) async fn stopped(&self) {
-        self.tasks.wait().await;
+        self.shared.tasks.wait().await;
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    cluster: Arc<Cluster>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
+async fn accept(listener: TcpListener, shared: Shared) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
+            () = shared.stop.cancelled() => return,
         };
         match accepted {
             Ok((stream, remote)) => {
-                tasks.spawn(serve(stream, remote, Arc::clone(&cluster), stop.clone()));
+                shared.tasks.spawn(serve(stream, remote, shared.clone()));
             }
             // Mostly too many open files: they come back when connections end.
             Err(error) => {
@@ -70,21 +77,17 @@ async fn accept(
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    remote: SocketAddr,
-    cluster: Arc<Cluster>,
-    stop: CancellationToken,
-) {
+async fn serve(stream: TcpStream, remote: SocketAddr, shared: Shared) {
     tracing::debug!(%remote, "a client connected");
+    let trace = shared.trace.as_ref().map(|trace| trace.connection(remote));
     tokio::select! {
-        ended = connection::serve(stream, remote, &cluster) => {
+        ended = connection::serve(stream, remote, &shared.cluster, trace) => {
             if let Err(reason) = ended {
                 tracing::warn!(%remote, "ended a connection: {reason}");
             }
             tracing::debug!(%remote, "a connection is closed");
         }
-        () = stop.cancelled() => (),
+        () = shared.stop.cancelled() => (),
     }
 }
 

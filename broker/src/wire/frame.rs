@@ -27,6 +27,13 @@ impl Frame {
         self.pieces.push(bytes);
     }
 
+    /// A copy of all bytes, for looking at.
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = self.pieces.concat();
+        bytes.extend_from_slice(&self.open);
+        bytes
+    }
+
     /// The pieces to write, the four bytes of the length first.
     pub(crate) fn into_pieces(mut self) -> Pieces {
         if !self.open.is_empty() {

@@ -78,7 +78,8 @@ fn is_noise(name: &str, value: &Value) -> bool {
                     .contains(&text.as_str())
         }
         Value::List(items) => {
-            items.is_empty() && ["node_endpoints", "record_errors"].contains(&name)
+            items.is_empty()
+                && ["aborted_transactions", "node_endpoints", "record_errors"].contains(&name)
         }
         Value::Struct(fields) => fields.iter().all(|(name, value)| is_noise(name, value)),
         Value::Text(_) => name == "error_message",

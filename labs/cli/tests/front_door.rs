@@ -136,7 +136,8 @@ fn made(file: &Path) -> Vec<String> {
         found.extend(command.strip_prefix("make ").filter(|_| is_code).map(word));
         found.extend(line.split("`make ").skip(1).map(word));
     }
-    found.retain(|word| !word.is_empty());
+    // Placeholders, such as TARGET, and make's own flags are no targets.
+    found.retain(|word| word.len() > 1 && word.starts_with(|c: char| c.is_ascii_lowercase()));
     found
 }
 

@@ -65,6 +65,9 @@ pub(super) fn check(name: &str, value: &str) -> Result<(), String> {
                 ("partitioner", "roundrobin" | "round_robin" | "round-robin") => {
                     "; librdkafka has no round robin: set mode = \"roundrobin\" in [lab] instead"
                 }
+                ("compression.type" | "compression.codec", _) => {
+                    "; there are none, gzip, snappy, lz4 and zstd"
+                }
                 _ => "",
             };
             Err(format!("{name} = {value}: {reason}{hint}"))

@@ -24,6 +24,20 @@ impl Message {
         self.first <= version && version <= self.last
     }
 
+    /// Calls `see` with the name of every field of any version.
+    #[cfg(test)]
+    pub(crate) fn each_field(&self, see: &mut impl FnMut(&'static str)) {
+        fn each(fields: &'static [Field], see: &mut impl FnMut(&'static str)) {
+            for field in fields {
+                see(field.name);
+                if let Kind::Struct(inner) | Kind::Structs(inner) = field.kind {
+                    each(inner, see);
+                }
+            }
+        }
+        each(self.fields, see);
+    }
+
     pub(crate) fn is_flexible(&self, version: i16) -> bool {
         version >= self.flexible_since
     }

@@ -46,6 +46,7 @@ pub(super) enum Flaw {
     Tag(u32),
     #[error("the tagged field leaves {0} of its bytes unread")]
     TagSize(usize),
+    #[cfg(test)]
     #[error("the message ends here, but not the bytes: {0} more")]
     LeftOver(usize),
 }

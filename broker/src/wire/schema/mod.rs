@@ -13,15 +13,6 @@
 //! tag's size, takes any negative byte for null and any other for a struct, drops a varint's upper bits, and replaces what
 //! is not UTF-8.
 
-#![cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "responses and values are for the trace, which is not written yet"
-    )
-)]
-
 mod definition;
 mod header;
 mod malformed;
@@ -30,11 +21,15 @@ mod table;
 mod tests;
 mod walk;
 
-pub(crate) use definition::Api;
-pub(crate) use header::{Header, parse_header, request_header_version, response_header_version};
+pub(crate) use definition::{Api, Message};
+pub(crate) use header::{parse_header, request_header_version, response_header_version};
 pub(crate) use malformed::Malformed;
-use walk::walk_start;
-pub(crate) use walk::{Group, Label, Value, Visitor, walk};
+pub(crate) use table::{
+    CONSUMER_PROTOCOL_ASSIGNMENT, CONSUMER_PROTOCOL_SUBSCRIPTION, REQUEST_HEADER, RESPONSE_HEADER,
+};
+#[cfg(test)]
+use walk::walk;
+pub(crate) use walk::{Group, Label, Value, Visitor, walk_start};
 
 use malformed::Flaw;
 
@@ -50,4 +45,12 @@ pub(crate) fn check_request(api_key: i16, version: i16, body: &[u8]) -> Result<(
 pub(crate) fn api(key: i16) -> Option<&'static Api> {
     let index = table::APIS.binary_search_by_key(&key, |api| api.key).ok()?;
     Some(&table::APIS[index])
+}
+
+/// The key of the API with this name, in any case.
+pub(crate) fn key_named(name: &str) -> Option<i16> {
+    let is_named = |api: &&Api| {
+        api.request.name.strip_suffix("Request").is_some_and(|own| own.eq_ignore_ascii_case(name))
+    };
+    table::APIS.iter().find(is_named).map(|api| api.key)
 }

@@ -1960,7 +1960,7 @@ const DELETE_SHARE_GROUP_OFFSETS_RESPONSE: Message =
         ]),
     ]);
 
-pub(super) const REQUEST_HEADER: Message =
+pub(crate) const REQUEST_HEADER: Message =
     message("RequestHeader", 1, 2).flexible_since(2).fields(&[
         field("request_api_key", Int16),
         field("request_api_version", Int16),
@@ -1968,10 +1968,10 @@ pub(super) const REQUEST_HEADER: Message =
         field("client_id", ClassicString).nullable(),
     ]);
 
-pub(super) const RESPONSE_HEADER: Message =
+pub(crate) const RESPONSE_HEADER: Message =
     message("ResponseHeader", 0, 1).flexible_since(1).fields(&[field("correlation_id", Int32)]);
 
-pub(super) const CONSUMER_PROTOCOL_SUBSCRIPTION: Message =
+pub(crate) const CONSUMER_PROTOCOL_SUBSCRIPTION: Message =
     message("ConsumerProtocolSubscription", 0, 3).fields(&[
         field("topics", Array(&String)),
         field("user_data", Bytes).nullable(),
@@ -1982,7 +1982,7 @@ pub(super) const CONSUMER_PROTOCOL_SUBSCRIPTION: Message =
         field("rack_id", String).since(3).nullable(),
     ]);
 
-pub(super) const CONSUMER_PROTOCOL_ASSIGNMENT: Message =
+pub(crate) const CONSUMER_PROTOCOL_ASSIGNMENT: Message =
     message("ConsumerProtocolAssignment", 0, 3).fields(&[
         structs("assigned_partitions")
             .of(&[field("topic", String), field("partitions", Array(&Int32))]),

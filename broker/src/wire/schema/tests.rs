@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use self::codec::Side;
 use self::filled::{fill, richly, sparingly};
 use super::definition::{Field, Kind};
+use super::header::Header;
 use super::malformed::Flaw;
 use super::*;
 

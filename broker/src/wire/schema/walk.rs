@@ -55,6 +55,7 @@ pub(crate) enum Group {
 }
 
 /// Reads `bytes` as one whole message of that version.
+#[cfg(test)]
 pub(crate) fn walk<'a>(
     message: &Message,
     version: i16,
@@ -69,7 +70,7 @@ pub(crate) fn walk<'a>(
 }
 
 /// Reads a message from the start of `bytes` and tells where it ends.
-pub(super) fn walk_start<'a>(
+pub(crate) fn walk_start<'a>(
     message: &Message,
     version: i16,
     bytes: &'a [u8],

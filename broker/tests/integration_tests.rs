@@ -1,0 +1,201 @@
+//! Real, unmodified clients in their own languages, each with its own tests under `clients/`.
+//!
+//! ```sh
+//! make integration-test                                                        # all of them, on our broker
+//! CLIENTS=1 cargo test --test integration_tests                                # the same
+//! CLIENTS=1 KAFKA_BOOTSTRAP_SERVERS=localhost:9092 cargo test --test integration_tests    # on that Kafka
+//! CLIENTS=1 cargo test --test integration_tests kafkajs                        # one of them
+//! ```
+//!
+//! Without `CLIENTS=1` they say so and pass, since they need other languages and the package registries. A language
+//! that is not installed is skipped with the command that installs it; `REQUIRE_CLIENTS=1`, as in CI, makes that a
+//! failure. What a suite installs goes to `target/tmp`, not to the source tree.
+
+#[path = "conformance/subject.rs"]
+mod subject;
+#[path = "clients/java/tools.rs"]
+mod tools;
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::subject::Subject;
+
+#[test]
+fn kafkajs() {
+    let Some(suite) = Suite::begin("kafkajs", &[("npm", NODE), ("node", NODE)]) else { return };
+    // npm installs beside package.json, so the suite is copied out of the source tree first.
+    let folder = suite.folder.join("suite");
+    copy(&suite.source, &folder);
+    suite.install(
+        "package-lock.json",
+        Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder),
+    );
+    suite.run(Command::new("npm").args(["test", "--silent"]).current_dir(&folder));
+}
+
+#[test]
+fn kafka_python() {
+    pytest("kafka_python");
+}
+
+#[test]
+fn confluent_kafka() {
+    pytest("confluent_kafka");
+}
+
+#[test]
+fn aiokafka() {
+    pytest("aiokafka");
+}
+
+#[test]
+fn franz_go() {
+    let Some(suite) = Suite::begin("franz_go", &[("go", GO)]) else { return };
+    suite.run(Command::new("go").args(["test", "-count=1", "./..."]).current_dir(&suite.source));
+}
+
+#[test]
+fn java() {
+    let Some(suite) = Suite::begin("java", &[("java", JAVA), ("mvn", JAVA)]) else { return };
+    let jars = suite.folder.join("jars");
+    let mut copy_jars = Command::new("mvn");
+    copy_jars
+        .args(["-q", "-B", "-f"])
+        .arg(suite.source.join("pom.xml"))
+        .arg("dependency:copy-dependencies");
+    copy_jars.arg(format!("-DoutputDirectory={}", jars.display()));
+    suite.install("pom.xml", &mut copy_jars);
+    tools::Tools::new(&jars, &suite.folder, suite.subject.bootstrap_servers()).run_all();
+}
+
+const NODE: &str = "Node.js 18 or newer (Debian: apt-get install nodejs npm)";
+const PYTHON: &str = "Python 3.10 or newer with venv (Debian: apt-get install python3-venv)";
+const JAVA: &str = "a JDK 17 or newer and Maven (Debian: apt-get install default-jdk maven)";
+const GO: &str = "Go 1.26 or newer (https://go.dev/dl)";
+
+/// Runs a suite of Python tests in an environment of its own.
+fn pytest(name: &str) {
+    let Some(suite) = Suite::begin(name, &[("python3", PYTHON)]) else { return };
+    let environment = suite.folder.join("venv");
+    if !environment.join("bin/python").exists() {
+        suite.must(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    }
+    let python = environment.join("bin/python");
+    let lock = suite.source.join("requirements.lock");
+    suite.install(
+        "requirements.lock",
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(lock),
+    );
+    suite.run(
+        Command::new(&python)
+            .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider"])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .current_dir(&suite.source),
+    );
+}
+
+/// One language's tests and the broker that they talk to.
+struct Suite {
+    name: String,
+    /// Where the tests are.
+    source: PathBuf,
+    /// Where this suite may write.
+    folder: PathBuf,
+    subject: Subject,
+    /// Our broker lives on it.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Suite {
+    /// Starts a broker, if this suite is wanted and its tools are there.
+    fn begin(name: &str, tools: &[(&str, &str)]) -> Option<Self> {
+        if std::env::var("CLIENTS").is_ok_and(|clients| clients == "1") {
+            if let Some((tool, remedy)) = tools.iter().find(|(tool, _)| !is_installed(tool)) {
+                let required =
+                    std::env::var("REQUIRE_CLIENTS").is_ok_and(|required| required == "1");
+                assert!(!required, "{name} needs {tool}: install {remedy}.");
+                say(&format!("{name}: skipped, there is no {tool}. Install {remedy}."));
+                return None;
+            }
+        } else {
+            say(&format!("{name}: not run. CLIENTS=1, or `make integration-test`, runs it."));
+            return None;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        Some(Self {
+            name: name.to_owned(),
+            source: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name),
+            folder,
+            subject: runtime.block_on(Subject::start()),
+            _runtime: runtime,
+        })
+    }
+
+    /// Installs what a lock file names, unless that was done already.
+    fn install(&self, lock: &str, command: &mut Command) {
+        let wanted = std::fs::read(self.source.join(lock)).unwrap();
+        let installed = self.folder.join("installed");
+        if std::fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+            return;
+        }
+        self.must(command);
+        std::fs::write(installed, wanted).unwrap();
+    }
+
+    /// Runs the tests.
+    fn run(&self, command: &mut Command) {
+        let output =
+            self.must(command.env("KAFKA_BOOTSTRAP_SERVERS", self.subject.bootstrap_servers()));
+        let summary =
+            output.lines().rev().find(|line| line.contains("pass") || line.starts_with("ok"));
+        say(&format!("{}: {}", self.name, summary.unwrap_or("passed")));
+    }
+
+    /// Runs a command that has to succeed, and gives what it printed.
+    fn must(&self, command: &mut Command) -> String {
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("{}: could not run {command:?}: {error}", self.name));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {command:?} failed:\n{text}", self.name);
+        text
+    }
+}
+
+/// Says something in spite of the test harness, which keeps what passing tests print.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+fn is_installed(tool: &str) -> bool {
+    let version = if tool == "go" { "version" } else { "--version" };
+    Command::new(tool).arg(version).output().is_ok_and(|output| output.status.success())
+}
+
+/// Copies a suite, without what was installed in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_name() == OsStr::new("node_modules") {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

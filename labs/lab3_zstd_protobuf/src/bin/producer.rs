@@ -1,0 +1,147 @@
+//! `lab3-producer`: events as Protocol Buffers, in batches, compressed.
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use lab3_zstd_protobuf::event::{Format, name_of};
+use lab3_zstd_protobuf::send::{Producer, Report, WhenFull};
+use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
+use shared::client::Cluster;
+use shared::config::{Client, Config, Flags};
+use shared::{report, topic};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// More than so many events are not shown one by one.
+const SHOWN: usize = 20;
+
+/// Send user events as Protocol Buffers
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// How many events
+    #[arg(short = 'n', long, default_value = "10", value_name = "N")]
+    events: u32,
+
+    /// Where the events come from: the same seed, the same events
+    #[arg(long, default_value = "1", value_name = "N")]
+    seed: u64,
+
+    /// Not more events than this each second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+
+    /// What to do with an event while the queue is full
+    #[arg(long, value_name = "HOW")]
+    when_full: Option<WhenFull>,
+
+    /// Give the first event a note of so many random letters
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(..=100_000_000))]
+    note: Option<u32>,
+
+    /// Delete the topic and the consumers' group, then stop
+    #[arg(long)]
+    reset: bool,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    shared::run(&args.flags.clone(), |shutdown| async move {
+        let config: Config<Lab> = Config::load(&PRODUCER, &args.flags)?;
+        if let Some(text) = config.asked(&PRODUCER, &args.flags)? {
+            report::data(text.trim_end())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let when_full = args.when_full.unwrap_or(config.lab.when_full);
+        let cluster = Cluster::connect(&config).await?;
+        if args.reset {
+            return reset(&cluster, &config).await;
+        }
+        let topic = topic::ensure(&cluster, &config.topic).await?;
+        let what = format!("{} from seed {}", args.events, args.seed);
+        report::note(shared::banner(
+            &config,
+            Client::Producer,
+            &cluster,
+            &topic,
+            Some(("events", &what)),
+        ));
+
+        let count = usize::try_from(args.events)?;
+        let shown = count <= SHOWN;
+        let mut events = generate::events(args.seed, now());
+        let bar = if shown { ProgressBar::hidden() } else { bar(args.events.into()) };
+        let arrow = report::arrow(args.flags.plain);
+        // What is shown beside a report is kept until then; for many events that would be a second queue.
+        let summaries = std::cell::RefCell::new(Vec::new());
+        let records = (0..count).map(|n| {
+            let mut event = events.another();
+            if let (0, Some(bytes), Some(data)) = (n, args.note, &mut event.data) {
+                let note = generate::noise(args.seed, usize::try_from(bytes).unwrap_or(usize::MAX));
+                data.metadata.insert("note".to_owned(), note);
+            }
+            let value = Format::Protobuf.encode(&event);
+            if shown {
+                let name = name_of(event.event_type);
+                let summary = format!("{name:<15} {} {:>3} bytes", event.user_id, value.len());
+                summaries.borrow_mut().push(summary);
+            }
+            (event.user_id, value)
+        });
+        let mut producer = Producer::new(&config.client(Client::Producer))?;
+        let on = |report: &Report| {
+            bar.inc(1);
+            let Some(summary) = summaries.borrow().get(report.n).cloned() else { return Ok(()) };
+            match &report.result {
+                Ok((partition, offset)) => {
+                    let place = report::place(&config.topic.name, *partition, *offset);
+                    report::data(format!("✅ {summary} {arrow} {place}"))
+                }
+                Err(_why) => report::data(format!("❌ {summary} not delivered")),
+            }
+        };
+        let tally =
+            producer.send(&config.topic.name, records, args.rate, when_full, &shutdown, on).await?;
+        bar.finish_and_clear();
+        report::data(tally.sentence(&config))?;
+        if tally.waited > 0 {
+            report::note(format!("The queue was full; {} waited for room.", tally.waited));
+        }
+        let stopped = shutdown.is_requested() && tally.failures() == 0;
+        Ok(if tally.is_complete() || stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+async fn reset(cluster: &Cluster, config: &Config<Lab>) -> anyhow::Result<ExitCode> {
+    let name = &config.topic.name;
+    let gone = |was_there| if was_there { "deleted" } else { "was not there" };
+    report::data(format!("topic {name} {}", gone(topic::delete(cluster, name).await?)))?;
+    if let Some(group) = config.property(Client::Consumer, "group.id") {
+        let group = &group.value;
+        report::data(format!(
+            "group {group} {}",
+            gone(topic::delete_group(cluster, group).await?)
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Hides itself when stderr is no terminal.
+fn bar(events: u64) -> ProgressBar {
+    let bar = ProgressBar::new(events);
+    let style =
+        ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
