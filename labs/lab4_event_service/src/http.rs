@@ -8,8 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 const ROUTES: &str = "POST /users {name}, GET /users/ID, POST /feeds {user_id, content}, GET /feeds, GET /feeds/ID, \
@@ -65,8 +65,8 @@ struct NewComment {
     text: String,
 }
 
-type Answer<T> = Result<Json<T>, Refusal>;
-type Created<T> = Result<(StatusCode, Json<Written<T>>), Refusal>;
+type Answer<T> = Result<Line<T>, Refusal>;
+type Created<T> = Result<(StatusCode, Line<Written<T>>), Refusal>;
 
 async fn create_user(State(service): State<Service>, Body(new): Body<NewUser>) -> Created<User> {
     created(service.create_user(new.name).await)
@@ -93,24 +93,24 @@ async fn view(State(service): State<Service>, Id(feed_id): Id, Body(by): Body<By
 }
 
 async fn user(State(service): State<Service>, Id(user_id): Id) -> Answer<User> {
-    Ok(Json(service.user(user_id).await?))
+    Ok(Line(service.user(user_id).await?))
 }
 
 async fn feed(State(service): State<Service>, Id(feed_id): Id) -> Answer<Feed> {
-    Ok(Json(service.feed(feed_id).await?))
+    Ok(Line(service.feed(feed_id).await?))
 }
 
 async fn feeds(State(service): State<Service>) -> Answer<Vec<Feed>> {
-    Ok(Json(service.feeds().await?))
+    Ok(Line(service.feeds().await?))
 }
 
 async fn comments(State(service): State<Service>, Id(feed_id): Id) -> Answer<Vec<Comment>> {
-    Ok(Json(service.comments(feed_id).await?))
+    Ok(Line(service.comments(feed_id).await?))
 }
 
 /// How many accepted events are not in Kafka yet.
 async fn pending(State(service): State<Service>) -> Answer<serde_json::Value> {
-    Ok(Json(json!({ "pending": service.pending().await? })))
+    Ok(Line(json!({ "pending": service.pending().await? })))
 }
 
 async fn metrics(State(service): State<Service>) -> Result<Response, Refusal> {
@@ -128,11 +128,11 @@ pub fn prometheus(text: String) -> Response {
 fn created<T>(result: Result<Written<T>, Refusal>) -> Created<T> {
     let written = result?;
     let status = if written.event_id.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(written)))
+    Ok((status, Line(written)))
 }
 
 pub fn failed(status: StatusCode, sentence: impl Into<String>) -> Response {
-    (status, Json(json!({ "error": sentence.into() }))).into_response()
+    (status, Line(json!({ "error": sentence.into() }))).into_response()
 }
 
 impl IntoResponse for Refusal {
@@ -143,6 +143,21 @@ impl IntoResponse for Refusal {
             Self::Broken(error) => {
                 tracing::error!("The database fails: {error}");
                 failed(StatusCode::INTERNAL_SERVER_ERROR, "The database fails; the service's log says why.")
+            }
+        }
+    }
+}
+
+/// JSON with a line end, so that the prompt after `curl` stands where it should.
+pub struct Line<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Line<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_string(&self.0) {
+            Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),
+            Err(error) => {
+                tracing::error!("An answer cannot be written as JSON: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use lab4_event_service::kafka::{KafkaProducer, Message, dead_letters, lag};
+use lab4_event_service::kafka::{FeedCreatedEvent, FeedLikedEvent, KafkaProducer, Message, dead_letters, lag};
 use lab4_event_service::load::{self, Plan};
 use lab4_event_service::outage::{self, Broker, Scene};
 use lab4_event_service::{Config, Send, Stream, in_workspace, program, programs, topics};
@@ -36,7 +36,7 @@ enum Step {
     Lag(Plain),
     /// Send the dead letters back to where they came from
     Redrive(Redrive),
-    /// Send any message to the feeds' topic (-t for another), as a program with a bug might
+    /// Send a message to the feeds' topic (-t for another), as some other program might
     Send(SendOne),
     /// Take the broker away under load and give it back, with everything in this one process
     Outage(Outage),
@@ -103,8 +103,18 @@ struct SendOne {
     /// The message's key
     #[arg(short, long)]
     key: Option<String>,
-    /// The message's value
-    payload: String,
+    /// The event that this feed was created by user 1
+    #[arg(long, value_name = "FEED", conflicts_with_all = ["liked", "payload"])]
+    created: Option<i64>,
+    /// The event that user 2 likes this feed
+    #[arg(long, value_name = "FEED", conflicts_with = "payload")]
+    liked: Option<i64>,
+    /// So many copies
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    times: u16,
+    /// Any value instead of an event
+    #[arg(required_unless_present_any = ["created", "liked"])]
+    payload: Option<String>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -292,11 +302,23 @@ fn describe(letter: &Message) -> String {
 
 async fn send(config: &Config, step: &SendOne) -> Result<ExitCode> {
     programs::ensure_topics(config).await?;
+    let (feed, payload) = match (step.created, step.liked, &step.payload) {
+        (Some(feed), ..) => {
+            let event = FeedCreatedEvent::new(feed, 1, "from elsewhere".to_owned());
+            (Some(feed), serde_json::to_string(&event)?)
+        }
+        (_, Some(feed), _) => (Some(feed), serde_json::to_string(&FeedLikedEvent::new(feed, 2))?),
+        (.., payload) => (None, payload.clone().unwrap_or_default()),
+    };
+    let key = step.key.clone().or(feed.map(|feed| feed.to_string()));
     let topic = &config.topic.name;
-    let mut record = FutureRecord::to(topic).payload(step.payload.as_bytes());
-    record.key = step.key.as_deref().map(str::as_bytes);
-    KafkaProducer::new(config)?.send(record).await.with_context(|| format!("The message for {topic} could not be sent"))?;
-    report::data(format!("Sent to {topic}."))?;
+    let producer = KafkaProducer::new(config)?;
+    for _ in 0..step.times {
+        let mut record = FutureRecord::to(topic).payload(payload.as_bytes());
+        record.key = key.as_deref().map(str::as_bytes);
+        producer.send(record).await.with_context(|| format!("The message for {topic} could not be sent"))?;
+        report::data(format!("Sent to {topic}: {payload}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::database::Database;
 use crate::handling::{self, Handler, Handling};
-use crate::http::{self, Id, failed, prometheus, with_fallbacks};
+use crate::http::{self, Id, Line, failed, prometheus, with_fallbacks};
 use crate::jobs::{self, Jobs};
 use crate::kafka::{KafkaConsumer, lag};
 use crate::metrics::{ConsumerMetrics, ServiceMetrics};
@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use rusqlite::Transaction;
 use serde_json::json;
 use shared::client::Cluster;
@@ -213,7 +213,7 @@ async fn answer<T: serde::Serialize + Send + 'static>(
     read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
 ) -> Response {
     match state.database.transaction(read).await {
-        Ok(value) => Json(value).into_response(),
+        Ok(value) => Line(value).into_response(),
         Err(error) => {
             tracing::error!("The database fails: {error}");
             failed(StatusCode::INTERNAL_SERVER_ERROR, "The database fails; the log says why.")

@@ -182,7 +182,7 @@ async fn the_tools_show_and_clear_up() {
     let (config, _folder) = config(broker.bootstrap_servers());
     let feeds = &config.topic.name;
     let (code, said, errors) = run(&config, &["send", "--key", "1", "not JSON"]);
-    assert_eq!((code, said), (Some(0), format!("Sent to {feeds}.\n")), "{errors}");
+    assert_eq!((code, said), (Some(0), format!("Sent to {feeds}: not JSON\n")), "{errors}");
     let (code, table, errors) = run(&config, &["lag"]);
     assert_eq!(code, Some(0), "{errors}");
     let row: Vec<&str> = table.lines().filter(|row| row.ends_with("  1")).flat_map(str::split_whitespace).collect();

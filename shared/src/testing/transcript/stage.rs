@@ -29,6 +29,8 @@ pub(super) struct Stage<'a> {
     folder: tempfile::TempDir,
     /// What stands for [`Lesson::names`] on this broker.
     alias: String,
+    /// Further pairs: what is written, and what is meant here.
+    stand_ins: Vec<(String, String)>,
     terminals: BTreeMap<Option<String>, Terminal>,
     record: bool,
     /// The steps that a recording changes, as [`rewritten`] takes them.
@@ -36,7 +38,13 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(lesson: &'a Lesson<'a>, record: bool) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        lesson: &'a Lesson<'a>,
+        stand_ins: &[(&str, String)],
+        record: bool,
+    ) -> anyhow::Result<Self> {
+        let stand_ins: Vec<_> =
+            stand_ins.iter().map(|(written, meant)| ((*written).to_owned(), meant.clone())).collect();
         let runtime = tokio::runtime::Runtime::new()?;
         let broker = runtime.block_on(TestBroker::start())?;
         let root = std::env::current_dir()?
@@ -53,10 +61,10 @@ impl<'a> Stage<'a> {
         for file in lesson.files {
             let text = fs::read_to_string(root.join(file))
                 .with_context(|| format!("{file} cannot be read"))?;
-            fs::write(
-                folder.path().join(file),
-                text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}")),
-            )?;
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+            let text = text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}"));
+            fs::write(path, meant(&text, &stand_ins))?;
         }
         Ok(Self {
             lesson,
@@ -67,6 +75,7 @@ impl<'a> Stage<'a> {
             root,
             folder,
             alias,
+            stand_ins,
             terminals: BTreeMap::new(),
             record,
             printed: BTreeMap::new(),
@@ -207,22 +216,27 @@ impl<'a> Stage<'a> {
     /// The line with the programs of this build, and the names that are free on this broker.
     fn built(&self, line: &str) -> anyhow::Result<String> {
         let Some(rest) = line.strip_prefix("cargo run -q --bin ") else {
-            return Ok(line.replace(self.lesson.names, &self.alias));
+            return Ok(meant(&line.replace(self.lesson.names, &self.alias), &self.stand_ins));
         };
         // ` --` stands only before flags.
         let (name, arguments) = rest.split_once(" --").unwrap_or((rest, ""));
         let program = self.lesson.programs.iter().find(|(known, _)| *known == name);
         let (_, path) =
             program.with_context(|| format!("{name} is not among the lesson's programs"))?;
-        Ok(format!("{path}{}", arguments.replace(self.lesson.names, &self.alias)))
+        let arguments = arguments.replace(self.lesson.names, &self.alias);
+        Ok(format!("{path}{}", meant(&arguments, &self.stand_ins)))
     }
 
     /// Turns what this broker's programs print into what a reader sees.
     fn translation(&self) -> impl Fn(&str) -> String + Send + 'static {
         let (address, alias, name) =
             (self.address.clone(), self.alias.clone(), self.lesson.names.to_owned());
+        let stand_ins = self.stand_ins.clone();
         move |line| {
-            line.replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS).replace(&alias, &name)
+            let line = line
+                .replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS)
+                .replace(&alias, &name);
+            stand_ins.iter().fold(line, |line, (written, meant)| line.replace(meant, written))
         }
     }
 
@@ -240,8 +254,12 @@ impl<'a> Stage<'a> {
     }
 }
 
+fn meant(text: &str, stand_ins: &[(String, String)]) -> String {
+    stand_ins.iter().fold(text.to_owned(), |text, (written, meant)| text.replace(written, meant))
+}
+
 /// A name of this length that nobody else has, nor any word that is printed.
-fn alias(length: usize) -> String {
+pub fn alias(length: usize) -> String {
     let mut hash = u64::from(crc32(unique("").as_bytes()));
     let mut name = String::from("q");
     while name.len() < length {
