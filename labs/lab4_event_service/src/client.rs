@@ -38,7 +38,12 @@ impl Client {
         Ok((status, serde_json::from_str(&text)?))
     }
 
-    async fn ask(&mut self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, String)> {
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, String)> {
         let asked = tokio::time::timeout(LIMIT, self.exchange(method, path, body)).await;
         asked
             .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {LIMIT:?}")))
@@ -46,7 +51,12 @@ impl Client {
             .with_context(|| format!("http://{}{path} does not answer", self.address))
     }
 
-    async fn exchange(&mut self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, String)> {
+    async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, String)> {
         let mut connection = match self.connection.take() {
             Some(connection) if !connection.is_closed() => connection,
             _ => connect(self.address).await?,

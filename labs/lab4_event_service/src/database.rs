@@ -16,16 +16,20 @@ impl Database {
     /// Opens the file, which is made when missing, with these tables.
     pub fn open(path: &Path, tables: &str) -> Result<Self> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("{} cannot be made", folder.display()))?;
         }
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;
             // FULL: a transaction that was answered survives a power cut. Offsets are committed on the strength of it.
-            connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+            connection.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            )?;
             connection.execute_batch(tables)?;
             Ok(connection)
         };
-        let connection = open().with_context(|| format!("The database {} cannot be opened", path.display()))?;
+        let connection =
+            open().with_context(|| format!("The database {} cannot be opened", path.display()))?;
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
@@ -44,7 +48,8 @@ impl Database {
             // A panic in `work` has rolled its transaction back, so the connection is whole.
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             // Immediate: take the right to write now, so that nothing that was read changes before the commit.
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&transaction)?;
             transaction.commit()?;
             Ok(result)

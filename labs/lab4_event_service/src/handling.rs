@@ -49,7 +49,13 @@ pub trait Handler: Clone + Send + Sync + 'static {
 
     fn parse(&self, payload: &str) -> serde_json::Result<Self::Event>;
     fn event_id(&self, event: &Self::Event) -> Uuid;
-    fn handle(&self, transaction: &Transaction<'_>, event: &Self::Event) -> Result<(), Failure>;
+
+    /// Has the effect, and says in a line what it was, if it is worth a line.
+    fn handle(
+        &self,
+        transaction: &Transaction<'_>,
+        event: &Self::Event,
+    ) -> Result<Option<String>, Failure>;
 }
 
 /// Handles the messages of one group.
@@ -62,6 +68,8 @@ pub struct Handling<H> {
     dead_letters: KafkaProducer,
     config: Arc<Config>,
     metrics: ConsumerMetrics,
+    /// Prints what is done.
+    announce: bool,
 }
 
 impl<H: Handler> Handling<H> {
@@ -71,6 +79,7 @@ impl<H: Handler> Handling<H> {
         handler: H,
         database: &Database,
         metrics: &ConsumerMetrics,
+        announce: bool,
     ) -> Result<Self> {
         Ok(Self {
             group: group.into(),
@@ -80,6 +89,7 @@ impl<H: Handler> Handling<H> {
             dead_letters: KafkaProducer::patient(config)?,
             config: Arc::new(config.clone()),
             metrics: metrics.clone(),
+            announce,
         })
     }
 
@@ -98,14 +108,41 @@ impl<H: Handler> Handling<H> {
             .when(|failure| matches!(failure, Failure::Temporary(_)))
             .notify(|failure, pause| {
                 self.metrics.retry(&self.group);
-                tracing::info!("{}: {}; next attempt in {pause:?}", message.place(), failure.reason());
+                tracing::info!(
+                    "{}: {}; next attempt in {pause:?}",
+                    message.place(),
+                    failure.reason()
+                );
             })
             .await;
         let outcome = match result {
-            Ok(outcome) => outcome,
+            Ok(Done::Now(effect)) => {
+                if let (Some(effect), true) = (effect, self.announce) {
+                    // Nobody needs to read it for the work to go on.
+                    let _ = report::data(effect);
+                }
+                Outcome::Handled
+            }
+            Ok(Done::Before) => {
+                if self.announce {
+                    report::note(format!(
+                        "{} is a copy; its event was handled before.",
+                        message.place()
+                    ));
+                }
+                Outcome::Duplicate
+            }
             Err(failure) => {
                 let attempts = attempts.into_inner();
-                dead_letters::bury(&self.config, &self.dead_letters, &self.group, message, &failure, attempts).await;
+                dead_letters::bury(
+                    &self.config,
+                    &self.dead_letters,
+                    &self.group,
+                    message,
+                    &failure,
+                    attempts,
+                )
+                .await;
                 report::note(format!(
                     "{} is a dead letter after {}: {}.",
                     message.place(),
@@ -120,19 +157,19 @@ impl<H: Handler> Handling<H> {
     }
 
     /// One attempt: unless the event was handled before, its effect and the mark, in one transaction.
-    async fn once(&self, message: &Message) -> Result<Outcome, Failure> {
+    async fn once(&self, message: &Message) -> Result<Done, Failure> {
         let event = self.parse(message)?;
         let (handler, group) = (self.handler.clone(), self.group.clone());
         self.database
             .transaction(move |transaction| {
                 let event_id = handler.event_id(&event).to_string();
-                let sql = "INSERT INTO handled (consumer, event_id) VALUES (?, ?) ON CONFLICT DO NOTHING";
+                let sql =
+                    "INSERT INTO handled (consumer, event_id) VALUES (?, ?) ON CONFLICT DO NOTHING";
                 let first = transaction.prepare_cached(sql)?.execute([&*group, &event_id])? > 0;
                 if !first {
-                    return Ok(Outcome::Duplicate);
+                    return Ok(Done::Before);
                 }
-                handler.handle(transaction, &event)?;
-                Ok(Outcome::Handled)
+                handler.handle(transaction, &event).map(Done::Now)
             })
             .await
     }
@@ -141,9 +178,19 @@ impl<H: Handler> Handling<H> {
         let Some(payload) = &message.payload else {
             return Err(Failure::Permanent("it is empty".to_owned()));
         };
-        let payload = std::str::from_utf8(payload).map_err(|_| Failure::Permanent("it is no UTF-8 text".to_owned()))?;
-        self.handler.parse(payload).map_err(|error| Failure::Permanent(format!("it is no event: {error}")))
+        let payload = std::str::from_utf8(payload)
+            .map_err(|_| Failure::Permanent("it is no UTF-8 text".to_owned()))?;
+        self.handler
+            .parse(payload)
+            .map_err(|error| Failure::Permanent(format!("it is no event: {error}")))
     }
+}
+
+/// When an event had its effect.
+enum Done {
+    /// Now: this one.
+    Now(Option<String>),
+    Before,
 }
 
 /// Pauses that double, from the first to the longest, each stretched at random by up to its own length: consumers that

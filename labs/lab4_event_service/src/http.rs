@@ -31,14 +31,20 @@ pub fn routes(service: Service) -> Router {
 }
 
 /// Answers for what is not there, also as a sentence.
-pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(routes: Router<S>, known: &'static str) -> Router<S> {
+pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    known: &'static str,
+) -> Router<S> {
     let unknown = move |request: Request| async move {
         let path = request.uri().path().to_owned();
         failed(StatusCode::NOT_FOUND, format!("There is nothing at {path}. There is: {known}."))
     };
     let wrong_method = move |request: Request| async move {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        failed(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {method}. There is: {known}."))
+        failed(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("{path} does not take {method}. There is: {known}."),
+        )
     };
     routes.fallback(unknown).method_not_allowed_fallback(wrong_method)
 }
@@ -76,7 +82,11 @@ async fn create_feed(State(service): State<Service>, Body(new): Body<NewFeed>) -
     created(service.create_feed(new.user_id, new.content).await)
 }
 
-async fn like(State(service): State<Service>, Id(feed_id): Id, Body(by): Body<By>) -> Created<Feed> {
+async fn like(
+    State(service): State<Service>,
+    Id(feed_id): Id,
+    Body(by): Body<By>,
+) -> Created<Feed> {
     created(service.like(feed_id, by.user_id).await)
 }
 
@@ -88,7 +98,11 @@ async fn comment(
     created(service.comment(feed_id, new.user_id, new.text).await)
 }
 
-async fn view(State(service): State<Service>, Id(feed_id): Id, Body(by): Body<By>) -> Created<Feed> {
+async fn view(
+    State(service): State<Service>,
+    Id(feed_id): Id,
+    Body(by): Body<By>,
+) -> Created<Feed> {
     created(service.view(feed_id, by.user_id).await)
 }
 
@@ -142,7 +156,10 @@ impl IntoResponse for Refusal {
             Self::NotFound(sentence) => failed(StatusCode::NOT_FOUND, sentence),
             Self::Broken(error) => {
                 tracing::error!("The database fails: {error}");
-                failed(StatusCode::INTERNAL_SERVER_ERROR, "The database fails; the service's log says why.")
+                failed(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "The database fails; the service's log says why.",
+                )
             }
         }
     }
@@ -193,7 +210,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => {
                 let path = parts.uri.path();
-                Err(failed(StatusCode::BAD_REQUEST, format!("The id in {path} must be a whole number.")))
+                Err(failed(
+                    StatusCode::BAD_REQUEST,
+                    format!("The id in {path} must be a whole number."),
+                ))
             }
         }
     }

@@ -29,10 +29,16 @@ impl Handler for Jobs {
         created.event_id
     }
 
-    fn handle(&self, tx: &Transaction<'_>, UserEvent::UserCreated(created): &UserEvent) -> Result<(), Failure> {
+    fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        UserEvent::UserCreated(created): &UserEvent,
+    ) -> Result<Option<String>, Failure> {
         let job = format!("Write a welcome letter to {}.", created.name);
-        tx.prepare_cached("INSERT INTO jobs (user_id, job) VALUES (?, ?)")?.execute(params![created.user_id, job])?;
-        count(tx, UserCreatedEvent::EVENT_TYPE)
+        tx.prepare_cached("INSERT INTO jobs (user_id, job) VALUES (?, ?)")?
+            .execute(params![created.user_id, &job])?;
+        count(tx, UserCreatedEvent::EVENT_TYPE)?;
+        Ok(Some(format!("New job: {job}")))
     }
 }
 

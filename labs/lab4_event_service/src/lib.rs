@@ -11,8 +11,14 @@
 //! http → service (one transaction: row + outbox) → relay → kafka
 //! kafka → consumer → once (one transaction: dedupe + effect) → retry → dead letters
 //! ```
-#![allow(missing_docs, reason = "a lab is read from top to bottom; its README is the documentation")]
-#![allow(missing_debug_implementations, reason = "librdkafka's clients have none, and nobody prints them")]
+#![allow(
+    missing_docs,
+    reason = "a lab is read from top to bottom; its README is the documentation"
+)]
+#![allow(
+    missing_debug_implementations,
+    reason = "librdkafka's clients have none, and nobody prints them"
+)]
 
 pub mod kafka;
 

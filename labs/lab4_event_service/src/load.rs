@@ -90,7 +90,8 @@ pub async fn load(plan: &Plan, shutdown: &Shutdown) -> Result<Accepted> {
     let start = Instant::now();
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        let (plan, next, users, feeds, shutdown) = (*plan, next.clone(), users.clone(), feeds.clone(), shutdown.clone());
+        let (plan, next, users, feeds, shutdown) =
+            (*plan, next.clone(), users.clone(), feeds.clone(), shutdown.clone());
         clients.push(tokio::spawn(async move {
             let mut client = Client::new(plan.service);
             let mut accepted = Accepted::default();
@@ -161,10 +162,17 @@ impl Accepted {
         let start = Instant::now();
         let (status, answer) = client.post(&request.path, &request.body).await?;
         self.slowest = self.slowest.max(start.elapsed());
-        ensure!(matches!(status, StatusCode::OK | StatusCode::CREATED), "{} answers {status}: {answer}", request.path);
+        ensure!(
+            matches!(status, StatusCode::OK | StatusCode::CREATED),
+            "{} answers {status}: {answer}",
+            request.path
+        );
         // A second like changes nothing, so there is no event.
         if let Some(event_id) = answer["event_id"].as_str() {
-            self.events.entry(request.event_type.to_owned()).or_default().insert(event_id.to_owned());
+            self.events
+                .entry(request.event_type.to_owned())
+                .or_default()
+                .insert(event_id.to_owned());
         }
         Ok(answer)
     }
@@ -198,7 +206,12 @@ impl Before {
     }
 
     /// Waits until everything has come to rest, and counts.
-    pub async fn compare(&self, config: &Config, plan: &Plan, accepted: &Accepted) -> Result<Verdict> {
+    pub async fn compare(
+        &self,
+        config: &Config,
+        plan: &Plan,
+        accepted: &Accepted,
+    ) -> Result<Verdict> {
         settle(config, plan).await?;
         let in_kafka = self.in_kafka(config).await?;
         let after = match plan.notifications {
@@ -208,7 +221,12 @@ impl Before {
         let mut verdict = Verdict { rows: BTreeMap::new(), handled_known: self.effects.is_some() };
         for (event_type, ids) in &accepted.events {
             let copies = |id: &String| in_kafka.get(id).copied().unwrap_or(0);
-            let earlier = self.effects.as_ref().and_then(|effects| effects.get(event_type)).copied().unwrap_or(0);
+            let earlier = self
+                .effects
+                .as_ref()
+                .and_then(|effects| effects.get(event_type))
+                .copied()
+                .unwrap_or(0);
             let row = Row {
                 accepted: ids.len() as u64,
                 in_kafka: ids.iter().filter(|id| copies(id) > 0).count() as u64,
@@ -224,11 +242,13 @@ impl Before {
     async fn in_kafka(&self, config: &Config) -> Result<HashMap<String, u64>> {
         let mut events = HashMap::new();
         for now in ends(config).await? {
-            let earlier = |then: &&Lag| (&then.topic, then.partition) == (&now.topic, now.partition);
+            let earlier =
+                |then: &&Lag| (&then.topic, then.partition) == (&now.topic, now.partition);
             let next = self.ends.iter().find(earlier).map_or(0, |then| then.end);
             let mut reader = Reader::open(config, &Lag { next, ..now })?;
             while let Some(message) = reader.next().await? {
-                let event: Value = serde_json::from_slice(&message.payload.unwrap_or_default()).unwrap_or_default();
+                let event: Value = serde_json::from_slice(&message.payload.unwrap_or_default())
+                    .unwrap_or_default();
                 if let Some(event_id) = event["event_id"].as_str() {
                     *events.entry(event_id.to_owned()).or_default() += 1;
                 }
@@ -279,7 +299,8 @@ async fn effects(address: SocketAddr) -> Result<BTreeMap<String, u64>> {
 async fn total_lag(config: &Config) -> Result<u64> {
     let mut total = 0;
     for stream in Stream::ALL {
-        let lags = lag::of(config, stream.group(config), &[stream.topic(config).to_owned()]).await?;
+        let lags =
+            lag::of(config, stream.group(config), &[stream.topic(config).to_owned()]).await?;
         total += lags.iter().map(|lag| lag.lag().unsigned_abs()).sum::<u64>();
     }
     Ok(total)
@@ -323,7 +344,8 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = vec![["event", "accepted", "in Kafka", "copies", "handled"].map(str::to_owned)];
+        let mut table =
+            vec![["event", "accepted", "in Kafka", "copies", "handled"].map(str::to_owned)];
         let total = self.total();
         let all = self.rows.iter().map(|(name, row)| (name.as_str(), row)).chain([("all", &total)]);
         for (name, row) in all {

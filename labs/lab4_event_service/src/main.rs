@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use lab4_event_service::kafka::{FeedCreatedEvent, FeedLikedEvent, KafkaProducer, Message, dead_letters, lag};
+use lab4_event_service::kafka::{
+    FeedCreatedEvent, FeedLikedEvent, KafkaProducer, Message, dead_letters, lag,
+};
 use lab4_event_service::load::{self, Plan};
 use lab4_event_service::outage::{self, Broker, Scene};
 use lab4_event_service::{Config, Send, Stream, in_workspace, program, programs, topics};
@@ -61,6 +63,9 @@ struct Notifications {
     /// Where HTTP is answered; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
+    /// Do not print what is done
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -181,17 +186,30 @@ async fn service(mut config: Config, step: Service, shutdown: &Shutdown) -> Resu
         Send::Outbox => "through the outbox",
         Send::Direct => "sent directly",
     };
-    report::data(format!("Listening on http://{}; events go to {}, {way}.", running.address, config.bootstrap_servers()))?;
+    report::data(format!(
+        "Listening on http://{}; events go to {}, {way}.",
+        running.address,
+        config.bootstrap_servers()
+    ))?;
     running.ended().await?;
     report::data("The service has ended.")?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn notifications(mut config: Config, step: Notifications, shutdown: &Shutdown) -> Result<ExitCode> {
+async fn notifications(
+    mut config: Config,
+    step: Notifications,
+    shutdown: &Shutdown,
+) -> Result<ExitCode> {
     config.lab.notifications_listen = step.listen.unwrap_or(config.lab.notifications_listen);
-    let running = programs::consumers(&config, shutdown).await?;
-    let groups = Stream::ALL.map(|stream| format!("{} as {}", stream.topic(&config), stream.group(&config)));
-    report::data(format!("Listening on http://{}; reading {}.", running.address, groups.join(", ")))?;
+    let running = programs::consumers(&config, !step.quiet, shutdown).await?;
+    let groups =
+        Stream::ALL.map(|stream| format!("{} as {}", stream.topic(&config), stream.group(&config)));
+    report::data(format!(
+        "Listening on http://{}; reading {}.",
+        running.address,
+        groups.join(", ")
+    ))?;
     running.ended().await?;
     report::data("The consumers have ended.")?;
     Ok(ExitCode::SUCCESS)
@@ -202,7 +220,9 @@ async fn run_load(config: &Config, step: &Load, shutdown: &Shutdown) -> Result<E
     let notifications = step.notifications.unwrap_or(config.lab.notifications_listen);
     let consumers_run = tokio::net::TcpStream::connect(notifications).await.is_ok();
     if !consumers_run {
-        report::note("The consumers do not run (`make lab4-notifications`), so nobody counts what is handled.");
+        report::note(
+            "The consumers do not run (`make lab4-notifications`), so nobody counts what is handled.",
+        );
     }
     let plan = Plan {
         service: step.service.unwrap_or(config.lab.listen),
@@ -210,8 +230,9 @@ async fn run_load(config: &Config, step: &Load, shutdown: &Shutdown) -> Result<E
         rate: step.rate,
         length: Duration::from_secs(step.seconds),
     };
-    let (accepted, verdict) =
-        load::run(config, &plan, shutdown).await.context("The load has failed; does the service run (`make lab4-service`)?")?;
+    let (accepted, verdict) = load::run(config, &plan, shutdown)
+        .await
+        .context("The load has failed; does the service run (`make lab4-service`)?")?;
     tell(&accepted, &verdict)
 }
 
@@ -242,18 +263,24 @@ fn tell(accepted: &load::Accepted, verdict: &load::Verdict) -> Result<ExitCode> 
         accepted.slowest.as_millis()
     ));
     report::data(verdict)?;
-    Ok(if verdict.is_clean() && accepted.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdict.is_clean() && accepted.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn show_lag(config: &Config) -> Result<ExitCode> {
     Cluster::connect(config).await?;
-    let mut table = vec![["group", "topic", "partition", "committed", "end", "lag"].map(str::to_owned)];
+    let mut table =
+        vec![["group", "topic", "partition", "committed", "end", "lag"].map(str::to_owned)];
     for stream in Stream::ALL {
         let letters = (config.lab.redrive_group.as_str(), stream.dead_letters(config));
         for (group, topic) in [(stream.group(config), stream.topic(config).to_owned()), letters] {
             for lag in lag::of(config, group, &[topic]).await? {
                 let committed = if lag.committed { lag.next.to_string() } else { "-".to_owned() };
-                let (partition, end, behind) = (lag.partition.to_string(), lag.end.to_string(), lag.lag().to_string());
+                let (partition, end, behind) =
+                    (lag.partition.to_string(), lag.end.to_string(), lag.lag().to_string());
                 table.push([lag.group, lag.topic, partition, committed, end, behind]);
             }
         }
@@ -269,7 +296,10 @@ async fn redrive(config: &Config, step: &Redrive, shutdown: &Shutdown) -> Result
         for letter in &letters {
             report::data(describe(letter))?;
         }
-        report::note(format!("{} to send back.", report::count(letters.len() as u64, "dead letter")));
+        report::note(format!(
+            "{} to send back.",
+            report::count(letters.len() as u64, "dead letter")
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     let mut lines = Vec::new();
@@ -316,7 +346,10 @@ async fn send(config: &Config, step: &SendOne) -> Result<ExitCode> {
     for _ in 0..step.times {
         let mut record = FutureRecord::to(topic).payload(payload.as_bytes());
         record.key = key.as_deref().map(str::as_bytes);
-        producer.send(record).await.with_context(|| format!("The message for {topic} could not be sent"))?;
+        producer
+            .send(record)
+            .await
+            .with_context(|| format!("The message for {topic} could not be sent"))?;
         report::data(format!("Sent to {topic}: {payload}"))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -324,7 +357,8 @@ async fn send(config: &Config, step: &SendOne) -> Result<ExitCode> {
 
 async fn reset(config: &Config) -> Result<ExitCode> {
     let cluster = Cluster::connect(config).await?;
-    let groups = [&config.lab.notifications_group, &config.lab.jobs_group, &config.lab.redrive_group];
+    let groups =
+        [&config.lab.notifications_group, &config.lab.jobs_group, &config.lab.redrive_group];
     for group in groups {
         shared::topic::delete_group(&cluster, group).await?;
     }
@@ -337,7 +371,9 @@ async fn reset(config: &Config) -> Result<ExitCode> {
             file.push(suffix);
             match std::fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("{} cannot be deleted", PathBuf::from(file).display()));
+                    return Err(error).with_context(|| {
+                        format!("{} cannot be deleted", PathBuf::from(file).display())
+                    });
                 }
                 _ => {}
             }

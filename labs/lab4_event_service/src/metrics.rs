@@ -35,8 +35,16 @@ impl Default for ServiceMetrics {
         let published = counter("lab4_events_published", "Events that the broker has acknowledged");
         let lost = counter("lab4_events_lost", "Events whose direct send failed");
         let (pending, lag) = (Gauge::default(), Family::default());
-        registry.register("lab4_events_pending", "Accepted events that are not in Kafka yet", pending.clone());
-        registry.register("lab4_consumer_lag", "Messages that a group has not committed yet", Family::clone(&lag));
+        registry.register(
+            "lab4_events_pending",
+            "Accepted events that are not in Kafka yet",
+            pending.clone(),
+        );
+        registry.register(
+            "lab4_consumer_lag",
+            "Messages that a group has not committed yet",
+            Family::clone(&lag),
+        );
         Self { registry: Arc::new(registry), accepted, published, lost, pending, lag }
     }
 }
@@ -96,7 +104,11 @@ impl Default for ConsumerMetrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let (handled, retries) = (Counters::default(), Counters::default());
-        registry.register("lab4_messages", "Messages that a group is done with, by outcome", handled.clone());
+        registry.register(
+            "lab4_messages",
+            "Messages that a group is done with, by outcome",
+            handled.clone(),
+        );
         registry.register("lab4_retries", "Attempts after the first", retries.clone());
         Self { registry: Arc::new(registry), handled, retries }
     }

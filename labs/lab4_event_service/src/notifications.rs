@@ -40,26 +40,32 @@ impl Handler for Notifications {
         event.event_id()
     }
 
-    fn handle(&self, tx: &Transaction<'_>, (event_type, event): &Self::Event) -> Result<(), Failure> {
-        match event {
+    fn handle(
+        &self,
+        tx: &Transaction<'_>,
+        (event_type, event): &Self::Event,
+    ) -> Result<Option<String>, Failure> {
+        let told = match event {
             FeedEvent::Created(created) => {
                 let sql = "INSERT INTO feeds (feed_id, user_id) VALUES (?, ?)
                            ON CONFLICT (feed_id) DO UPDATE SET user_id = excluded.user_id";
                 tx.prepare_cached(sql)?.execute([created.feed_id, created.user_id])?;
+                None
             }
             FeedEvent::Liked(liked) => {
                 let text = format!("User {} likes your feed {}.", liked.user_id, liked.feed_id);
-                notify(tx, owner(tx, liked.feed_id)?, &text)?;
+                Some(notify(tx, owner(tx, liked.feed_id)?, &text)?)
             }
             FeedEvent::Commented(commented) => {
                 let (user, feed) = (commented.user_id, commented.feed_id);
                 let text = format!("User {user} comments on your feed {feed}: {}", commented.text);
-                notify(tx, owner(tx, feed)?, &text)?;
+                Some(notify(tx, owner(tx, feed)?, &text)?)
             }
             // Nobody wants a notification for every look; it is only counted.
-            FeedEvent::Viewed(_) => {}
-        }
-        count(tx, event_type.name())
+            FeedEvent::Viewed(_) => None,
+        };
+        count(tx, event_type.name())?;
+        Ok(told)
     }
 }
 
@@ -70,10 +76,10 @@ fn owner(tx: &Transaction<'_>, feed_id: i64) -> Result<i64, Failure> {
     owner.ok_or_else(|| Failure::Temporary(format!("feed {feed_id} is not known yet")))
 }
 
-fn notify(tx: &Transaction<'_>, user_id: i64, text: &str) -> Result<(), Failure> {
+fn notify(tx: &Transaction<'_>, user_id: i64, text: &str) -> Result<String, Failure> {
     let sql = "INSERT INTO notifications (user_id, text) VALUES (?, ?)";
     tx.prepare_cached(sql)?.execute(params![user_id, text])?;
-    Ok(())
+    Ok(format!("To user {user_id}: {text}"))
 }
 
 /// Counts an effect, knowing nothing of ids: had an event two effects, it would show here.
@@ -87,12 +93,16 @@ pub(crate) fn count(tx: &Transaction<'_>, event_type: &str) -> Result<(), Failur
 /// How many events of each type had their effect.
 pub fn effects(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, u64>> {
     let mut select = tx.prepare_cached("SELECT event_type, times FROM effects")?;
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)));
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+    };
     select.query_map([], read)?.collect()
 }
 
 /// What a user was told, in order.
 pub fn of_user(tx: &Transaction<'_>, user_id: i64) -> rusqlite::Result<Vec<String>> {
-    let mut select = tx.prepare_cached("SELECT text FROM notifications WHERE user_id = ? ORDER BY notification_id")?;
+    let mut select = tx.prepare_cached(
+        "SELECT text FROM notifications WHERE user_id = ? ORDER BY notification_id",
+    )?;
     select.query_map([user_id], |row| row.get(0))?.collect()
 }

@@ -100,7 +100,12 @@ impl Broker {
 }
 
 /// Runs the scene on a broker, which is there at the beginning and at the end.
-pub async fn run(config: &Config, broker: &Broker, scene: &Scene, shutdown: &Shutdown) -> Result<(Accepted, Verdict)> {
+pub async fn run(
+    config: &Config,
+    broker: &Broker,
+    scene: &Scene,
+    shutdown: &Shutdown,
+) -> Result<(Accepted, Verdict)> {
     let folder = tempfile::tempdir()?;
     let mut config = config.clone();
     config.lab.send = scene.send;
@@ -110,7 +115,7 @@ pub async fn run(config: &Config, broker: &Broker, scene: &Scene, shutdown: &Shu
     config.lab.notifications_listen.set_port(0);
 
     let (end, programs_end) = Shutdown::by_hand();
-    let consumers = programs::consumers(&config, &programs_end).await?;
+    let consumers = programs::consumers(&config, false, &programs_end).await?;
     let service = programs::service(&config, &programs_end).await?;
     let plan = Plan {
         service: service.address,
@@ -119,7 +124,8 @@ pub async fn run(config: &Config, broker: &Broker, scene: &Scene, shutdown: &Shu
         length: scene.calm * 2 + scene.outage,
     };
     let before = load::Before::take(&config, &plan).await?;
-    let (accepted, outage) = tokio::join!(load::load(&plan, shutdown), take_away(broker, scene, shutdown));
+    let (accepted, outage) =
+        tokio::join!(load::load(&plan, shutdown), take_away(broker, scene, shutdown));
     outage?;
     let accepted = accepted?;
     let verdict = before.compare(&config, &plan, &accepted).await?;
@@ -132,13 +138,12 @@ pub async fn run(config: &Config, broker: &Broker, scene: &Scene, shutdown: &Shu
 
 async fn take_away(broker: &Broker, scene: &Scene, shutdown: &Shutdown) -> Result<()> {
     pause(scene.calm, shutdown).await;
+    report::note("The broker goes.");
     broker.take_away().await?;
-    report::note("The broker is gone.");
     pause(scene.outage, shutdown).await;
     // Also after Ctrl-C: the programs shall be able to say goodbye.
-    broker.give_back().await?;
-    report::note("The broker is back.");
-    Ok(())
+    report::note("The broker comes back.");
+    broker.give_back().await
 }
 
 async fn pause(length: Duration, shutdown: &Shutdown) {
@@ -171,7 +176,8 @@ async fn launch(launcher: &PathBuf, step: &str, port: u16, keep: &str) -> Result
         .stderr(Stdio::null())
         .process_group(0)
         .status();
-    let status = output.await.with_context(|| format!("{} cannot be started", launcher.display()))?;
+    let status =
+        output.await.with_context(|| format!("{} cannot be started", launcher.display()))?;
     ensure!(status.success(), "`{} {step} {port}` failed ({status}).", launcher.display());
     Ok(())
 }

@@ -63,14 +63,20 @@ impl Outgoing {
 /// Writes the event down, in the transaction of the row that it speaks of.
 pub fn put(transaction: &Transaction<'_>, event: &Outgoing) -> rusqlite::Result<()> {
     let sql = "INSERT INTO outbox (topic, key, event_type, payload) VALUES (?, ?, ?, ?)";
-    transaction.prepare_cached(sql)?.execute(params![event.topic, event.key, event.event_type, event.payload])?;
+    transaction.prepare_cached(sql)?.execute(params![
+        event.topic,
+        event.key,
+        event.event_type,
+        event.payload
+    ])?;
     Ok(())
 }
 
 /// How many events wait, and how many the broker has refused for good.
 pub async fn count(database: &Database) -> rusqlite::Result<(u64, u64)> {
     let sql = "SELECT count(*) - count(refused), count(refused) FROM outbox";
-    let count = database.transaction(move |tx| tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))));
+    let count =
+        database.transaction(move |tx| tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))));
     let (waiting, refused): (i64, i64) = count.await?;
     Ok((u64::try_from(waiting).unwrap_or(0), u64::try_from(refused).unwrap_or(0)))
 }
@@ -103,7 +109,10 @@ pub async fn relay(
 pub async fn tell_rest(database: &Database) -> Result<()> {
     let (waiting, _) = count(database).await?;
     if waiting > 0 {
-        report::note(format!("{} in the outbox, to be published after the next start.", report::count(waiting, "event")));
+        report::note(format!(
+            "{} in the outbox, to be published after the next start.",
+            report::count(waiting, "event")
+        ));
     }
     Ok(())
 }
@@ -206,7 +215,8 @@ async fn publish(
             tx.prepare_cached("DELETE FROM outbox WHERE id = ?")?.execute([id])?;
         }
         for (id, reason) in &refused {
-            tx.prepare_cached("UPDATE outbox SET refused = ? WHERE id = ?")?.execute(params![reason, id])?;
+            tx.prepare_cached("UPDATE outbox SET refused = ? WHERE id = ?")?
+                .execute(params![reason, id])?;
         }
         Ok(())
     });
@@ -215,7 +225,11 @@ async fn publish(
 }
 
 /// Waits for a delivery report, and speaks up once when it takes long.
-async fn wait(report: DeliveryFuture, database: &Database, silent: &mut bool) -> Result<(), KafkaError> {
+async fn wait(
+    report: DeliveryFuture,
+    database: &Database,
+    silent: &mut bool,
+) -> Result<(), KafkaError> {
     let mut report = std::pin::pin!(report);
     let answer = loop {
         match tokio::time::timeout(SILENCE, &mut report).await {

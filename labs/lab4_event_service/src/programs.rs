@@ -11,11 +11,11 @@ use crate::outbox;
 use crate::service::{self, Sending, Service};
 use crate::{Config, FAREWELL, Stream, in_workspace, topics};
 use anyhow::{Context as _, Result, bail};
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 use rusqlite::Transaction;
 use serde_json::json;
 use shared::client::Cluster;
@@ -55,7 +55,8 @@ pub async fn service(config: &Config, shutdown: &Shutdown) -> Result<Running> {
     let service = Service::new(config, database, ServiceMetrics::default())?;
     let (config, shutdown) = (config.clone(), shutdown.clone());
     let task = tokio::spawn(async move {
-        let lag = tokio::spawn(measure_lag(config.clone(), service.metrics.clone(), shutdown.clone()));
+        let lag =
+            tokio::spawn(measure_lag(config.clone(), service.metrics.clone(), shutdown.clone()));
         let relay = tokio::spawn(publish(config, service.clone(), shutdown.clone()));
         serve(listener, http::routes(service), &shutdown).await?;
         relay.await??;
@@ -135,16 +136,17 @@ async fn measure_lag(config: Config, metrics: ServiceMetrics, shutdown: Shutdown
 struct Consumers {
     database: Database,
     metrics: ConsumerMetrics,
+    announce: bool,
 }
 
-/// Starts the notification service and the job handler.
-pub async fn consumers(config: &Config, shutdown: &Shutdown) -> Result<Running> {
+/// Starts the notification service and the job handler. With `announce` they print what they do.
+pub async fn consumers(config: &Config, announce: bool, shutdown: &Shutdown) -> Result<Running> {
     let listener = listen(config.lab.notifications_listen).await?;
     let address = listener.local_addr()?;
     let tables = [handling::TABLE, notifications::TABLES, jobs::TABLE].concat();
     let database = Database::open(&in_workspace(&config.lab.notifications_database), &tables)?;
     ensure_topics(config).await?;
-    let state = Consumers { database, metrics: ConsumerMetrics::default() };
+    let state = Consumers { database, metrics: ConsumerMetrics::default(), announce };
     let notifications = consume(config, Stream::Feeds, Notifications, &state, shutdown).await?;
     let jobs = consume(config, Stream::Users, Jobs, &state, shutdown).await?;
     let shutdown = shutdown.clone();
@@ -169,7 +171,8 @@ async fn consume<H: Handler>(
     member.set(Client::Consumer, "group.id", group, "[lab]")?;
     let consumer = KafkaConsumer::new(&member, vec![stream.topic(config).to_owned()])?;
     consumer.subscribe().await?;
-    let handling = Handling::new(config, group, handler, &state.database, &state.metrics)?;
+    let handling =
+        Handling::new(config, group, handler, &state.database, &state.metrics, state.announce)?;
     let shutdown = shutdown.clone();
     Ok(tokio::spawn(async move {
         let handler = |message| {
@@ -187,8 +190,12 @@ fn consumer_routes(state: Consumers) -> Router {
         .route("/effects", get(effects))
         .route("/notifications/{id}", get(of_user))
         .route("/jobs", get(newest_jobs))
-        .route("/metrics", get(|State(state): State<Consumers>| async move { prometheus(state.metrics.text()) }));
-    with_fallbacks(routes, "GET /effects, GET /notifications/USER, GET /jobs, GET /metrics").with_state(state)
+        .route(
+            "/metrics",
+            get(|State(state): State<Consumers>| async move { prometheus(state.metrics.text()) }),
+        );
+    with_fallbacks(routes, "GET /effects, GET /notifications/USER, GET /jobs, GET /metrics")
+        .with_state(state)
 }
 
 /// How many events of each type had their effect.
@@ -225,7 +232,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            bail!("Port {} is taken by another program. Stop it, or choose another: --listen {}:0 takes a free one.", address.port(), address.ip())
+            bail!(
+                "Port {} is taken by another program. Stop it, or choose another: --listen {}:0 takes a free one.",
+                address.port(),
+                address.ip()
+            )
         }
         Err(error) => Err(error).with_context(|| format!("{address} cannot be listened on")),
     }
@@ -233,7 +244,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 
 /// Serves until `shutdown`, then answers the requests that are under way.
 async fn serve(listener: TcpListener, routes: Router, shutdown: &Shutdown) -> Result<()> {
-    let server = axum::serve(listener, routes).with_graceful_shutdown(shutdown.requested()).into_future();
+    let server =
+        axum::serve(listener, routes).with_graceful_shutdown(shutdown.requested()).into_future();
     let too_late = async {
         shutdown.requested().await;
         tokio::time::sleep(FAREWELL).await;

@@ -3,7 +3,8 @@
 use crate::database::Database;
 use crate::kafka::events::Event;
 use crate::kafka::{
-    FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, KafkaProducer, UserCreatedEvent,
+    FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, KafkaProducer,
+    UserCreatedEvent,
 };
 use crate::metrics::ServiceMetrics;
 use crate::outbox::{self, Outgoing};
@@ -113,9 +114,10 @@ impl Service {
     pub fn new(config: &Config, database: Database, metrics: ServiceMetrics) -> Result<Self> {
         let sending = match config.lab.send {
             Send::Outbox => Sending::Outbox { wake: Arc::new(Notify::new()) },
-            Send::Direct => {
-                Sending::Direct { producer: KafkaProducer::new(config)?, running: TaskTracker::new() }
-            }
+            Send::Direct => Sending::Direct {
+                producer: KafkaProducer::new(config)?,
+                running: TaskTracker::new(),
+            },
         };
         Ok(Self { config: Arc::new(config.clone()), database, metrics, sending })
     }
@@ -130,7 +132,11 @@ impl Service {
         .await
     }
 
-    pub async fn create_feed(&self, user_id: i64, content: String) -> Result<Written<Feed>, Refusal> {
+    pub async fn create_feed(
+        &self,
+        user_id: i64,
+        content: String,
+    ) -> Result<Written<Feed>, Refusal> {
         self.write(move |tx| {
             user_exists(tx, user_id)?;
             let sql = "INSERT INTO feeds (user_id, content) VALUES (?, ?)";
@@ -154,7 +160,12 @@ impl Service {
         .await
     }
 
-    pub async fn comment(&self, feed_id: i64, user_id: i64, text: String) -> Result<Written<Comment>, Refusal> {
+    pub async fn comment(
+        &self,
+        feed_id: i64,
+        user_id: i64,
+        text: String,
+    ) -> Result<Written<Comment>, Refusal> {
         self.write(move |tx| {
             find_feed(tx, feed_id)?;
             user_exists(tx, user_id)?;
@@ -171,7 +182,8 @@ impl Service {
         self.write(move |tx| {
             find_feed(tx, feed_id)?;
             user_exists(tx, user_id)?;
-            tx.prepare_cached("UPDATE feeds SET views = views + 1 WHERE feed_id = ?")?.execute([feed_id])?;
+            tx.prepare_cached("UPDATE feeds SET views = views + 1 WHERE feed_id = ?")?
+                .execute([feed_id])?;
             Ok((find_feed(tx, feed_id)?, Some(FeedViewedEvent::new(feed_id, user_id))))
         })
         .await
@@ -194,7 +206,9 @@ impl Service {
     pub async fn feeds(&self) -> Result<Vec<Feed>, Refusal> {
         let sql = format!("{FEED} ORDER BY feed_id DESC LIMIT 20");
         self.database
-            .transaction(move |tx| Ok(tx.prepare_cached(&sql)?.query_map([], read_feed)?.collect::<Result<_, _>>()?))
+            .transaction(move |tx| {
+                Ok(tx.prepare_cached(&sql)?.query_map([], read_feed)?.collect::<Result<_, _>>()?)
+            })
             .await
     }
 
@@ -222,7 +236,9 @@ impl Service {
     /// Row and event in one transaction, and off with the event.
     async fn write<T, E>(
         &self,
-        change: impl FnOnce(&Transaction<'_>) -> Result<(T, Option<E>), Refusal> + std::marker::Send + 'static,
+        change: impl FnOnce(&Transaction<'_>) -> Result<(T, Option<E>), Refusal>
+        + std::marker::Send
+        + 'static,
     ) -> Result<Written<T>, Refusal>
     where
         T: std::marker::Send + 'static,
@@ -233,7 +249,8 @@ impl Service {
         let transaction = move |tx: &Transaction<'_>| -> Result<(T, Option<Outgoing>), Refusal> {
             let (row, event) = change(tx)?;
             let Some(event) = event else { return Ok((row, None)) };
-            let outgoing = Outgoing::new(&config, &event).map_err(|problems| invalid::<E>(&problems))?;
+            let outgoing =
+                Outgoing::new(&config, &event).map_err(|problems| invalid::<E>(&problems))?;
             if through_outbox {
                 outbox::put(tx, &outgoing)?;
             }
@@ -274,7 +291,9 @@ const FEED: &str = "
 fn find_feed(tx: &Transaction<'_>, feed_id: i64) -> Result<Feed, Refusal> {
     let mut select = tx.prepare_cached(&format!("{FEED} WHERE feed_id = ?"))?;
     let feed = select.query_row([feed_id], read_feed).optional()?;
-    feed.ok_or_else(|| Refusal::NotFound(format!("There is no feed {feed_id}. GET /feeds lists the newest.")))
+    feed.ok_or_else(|| {
+        Refusal::NotFound(format!("There is no feed {feed_id}. GET /feeds lists the newest."))
+    })
 }
 
 fn read_feed(row: &Row<'_>) -> rusqlite::Result<Feed> {

@@ -2,8 +2,8 @@
 
 use lab4_event_service::kafka::events::{Event, schemas};
 use lab4_event_service::kafka::{
-    FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, UserCreatedEvent, parse_feed_event,
-    parse_user_event,
+    FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, UserCreatedEvent,
+    parse_feed_event, parse_user_event,
 };
 use lab4_event_service::{Stream, schema};
 use serde_json::Value;
@@ -17,21 +17,30 @@ fn events_md_is_what_the_types_say() {
     if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
         std::fs::write("EVENTS.md", expected).unwrap();
     } else {
-        assert_eq!(written, expected, "`UPDATE=1 cargo test -p lab4_event_service --test events_md` writes it anew");
+        assert_eq!(
+            written, expected,
+            "`UPDATE=1 cargo test -p lab4_event_service --test events_md` writes it anew"
+        );
     }
 }
 
 #[test]
 fn every_event_of_the_document_can_be_read() {
     let document = document();
-    let examples: Vec<&str> =
-        document.split("```json\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    let examples: Vec<&str> = document
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("\n```").next().unwrap())
+        .collect();
     assert_eq!(examples.len(), schemas().len());
     for example in examples {
         let json: Value = serde_json::from_str(example).unwrap();
         let event_type = json["event_type"].as_str().unwrap();
         assert_eq!(schema::problems(event_type, &json), [""; 0], "{example}");
-        assert!(parse_feed_event(example).is_ok() || parse_user_event(example).is_ok(), "{example}");
+        assert!(
+            parse_feed_event(example).is_ok() || parse_user_event(example).is_ok(),
+            "{example}"
+        );
     }
 }
 
@@ -48,12 +57,24 @@ fn document() -> String {
     // The same each time.
     let id = Uuid::from_u128(0x0f3c_a5e1_7b42_4c1d_9e55_2d8f_6a90_b714);
     let at = 1_790_000_000_000;
-    section(&mut text, &UserCreatedEvent { event_id: id, occurred_at: at, user_id: 1, name: "Ada".into() });
+    section(
+        &mut text,
+        &UserCreatedEvent { event_id: id, occurred_at: at, user_id: 1, name: "Ada".into() },
+    );
     let content = "Hello, Kafka".into();
-    section(&mut text, &FeedCreatedEvent { event_id: id, occurred_at: at, feed_id: 7, user_id: 1, content });
+    section(
+        &mut text,
+        &FeedCreatedEvent { event_id: id, occurred_at: at, feed_id: 7, user_id: 1, content },
+    );
     section(&mut text, &FeedLikedEvent { event_id: id, occurred_at: at, feed_id: 7, user_id: 2 });
-    let commented =
-        FeedCommentedEvent { event_id: id, occurred_at: at, feed_id: 7, user_id: 2, comment_id: 3, text: "First!".into() };
+    let commented = FeedCommentedEvent {
+        event_id: id,
+        occurred_at: at,
+        feed_id: 7,
+        user_id: 2,
+        comment_id: 3,
+        text: "First!".into(),
+    };
     section(&mut text, &commented);
     section(&mut text, &FeedViewedEvent { event_id: id, occurred_at: at, feed_id: 7, user_id: 2 });
     text
@@ -82,7 +103,8 @@ fn section<E: Event>(text: &mut String, event: &E) {
     // In the order in which they are sent.
     for name in json.as_object().unwrap().keys() {
         let property = &properties[name];
-        let required = schema["required"].as_array().unwrap().iter().any(|required| required == name);
+        let required =
+            schema["required"].as_array().unwrap().iter().any(|required| required == name);
         assert!(required, "{name} is optional: say so in the table");
         let meaning = match name.as_str() {
             "event_type" => "Which event this is",

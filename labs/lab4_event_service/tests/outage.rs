@@ -12,8 +12,12 @@ use lab4_event_service::outage::{self, Broker, Scene};
 use shared::shutdown::Shutdown;
 use std::time::Duration;
 
-const SCENE: Scene =
-    Scene { send: Send::Outbox, rate: 100, calm: Duration::from_secs(2), outage: Duration::from_secs(10) };
+const SCENE: Scene = Scene {
+    send: Send::Outbox,
+    rate: 100,
+    calm: Duration::from_secs(2),
+    outage: Duration::from_secs(10),
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_outbox_nothing_accepted_is_lost_and_nothing_is_handled_twice() {
@@ -31,7 +35,8 @@ async fn with_direct_sends_accepted_events_are_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_kafka_that_is_stopped_and_started_loses_nothing_either() {
-    let Some(launcher) = std::env::var_os("KAFKA_LAUNCHER").filter(|launcher| !launcher.is_empty()) else {
+    let Some(launcher) = std::env::var_os("KAFKA_LAUNCHER").filter(|launcher| !launcher.is_empty())
+    else {
         eprintln!("Skipped: KAFKA_LAUNCHER does not name a program that starts and stops a Kafka.");
         return;
     };

@@ -24,12 +24,23 @@ struct Running {
 impl Running {
     /// `lab4 service` or `lab4 notifications`, with this configuration, and ready.
     fn start(config: &Config, step: &str, listen: SocketAddr) -> Self {
-        let mut child = lab4(config).args([step, "--listen", &listen.to_string()]).spawn().unwrap();
+        let mut command = lab4(config);
+        command.args([step, "--listen", &listen.to_string()]);
+        if step == "notifications" {
+            // Nobody reads what it prints, and a pipe that is full would stop it.
+            command.arg("--quiet");
+        }
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("Listening on http://").and_then(|rest| rest.split(';').next());
-        Self { address: address.unwrap_or_else(|| panic!("{line}")).parse().unwrap(), child, stdout }
+        let address =
+            line.strip_prefix("Listening on http://").and_then(|rest| rest.split(';').next());
+        Self {
+            address: address.unwrap_or_else(|| panic!("{line}")).parse().unwrap(),
+            child,
+            stdout,
+        }
     }
 
     fn kill(&mut self) {
@@ -144,15 +155,24 @@ async fn ctrl_c_ends_in_order_with_and_without_a_broker() {
         common::post(&mut client, "/users", json!({ "name": format!("user {n}") })).await;
     }
     // The outbox is emptied first.
-    assert_eq!(service.interrupt(), (Some(0), "The service has ended.\n".to_owned(), String::new()));
-    assert_eq!(consumers.interrupt(), (Some(0), "The consumers have ended.\n".to_owned(), String::new()));
+    assert_eq!(
+        service.interrupt(),
+        (Some(0), "The service has ended.\n".to_owned(), String::new())
+    );
+    assert_eq!(
+        consumers.interrupt(),
+        (Some(0), "The consumers have ended.\n".to_owned(), String::new())
+    );
 
     let (alone, _folder) = common::config("127.0.0.1:1");
     let service = Running::start(&alone, "service", FREE.into());
     common::post(&mut Client::new(service.address), "/users", json!({ "name": "Ada" })).await;
     let (code, said, errors) = service.interrupt();
     assert_eq!((code, said.as_str()), (Some(0), "The service has ended.\n"));
-    assert!(errors.ends_with("1 event in the outbox, to be published after the next start.\n"), "{errors}");
+    assert!(
+        errors.ends_with("1 event in the outbox, to be published after the next start.\n"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -164,11 +184,26 @@ fn what_stands_in_the_way_is_a_sentence() {
     let port = taken.local_addr().unwrap().port();
     assert_eq!(
         (code, said),
-        (Some(1), format!("Port {port} is taken by another program. Stop it, or choose another: --listen 127.0.0.1:0 takes a free one.\n"))
+        (
+            Some(1),
+            format!(
+                "Port {port} is taken by another program. Stop it, or choose another: --listen 127.0.0.1:0 takes a free one.\n"
+            )
+        )
     );
-    for step in [&["notifications", "--listen", "127.0.0.1:0"][..], &["lag"], &["redrive"], &["reset"], &["load"], &["send", "x"]] {
+    for step in [
+        &["notifications", "--listen", "127.0.0.1:0"][..],
+        &["lag"],
+        &["redrive"],
+        &["reset"],
+        &["load"],
+        &["send", "x"],
+    ] {
         let (code, _, said) = run(&config, step);
-        assert!(said.starts_with("Could not reach a broker at 127.0.0.1:1 (Connection refused)."), "{step:?}: {said}");
+        assert!(
+            said.starts_with("Could not reach a broker at 127.0.0.1:1 (Connection refused)."),
+            "{step:?}: {said}"
+        );
         assert_eq!(code, Some(4), "{step:?}");
     }
     let (code, _, said) = run(&config, &["service", "--send", "pigeon"]);
@@ -185,17 +220,23 @@ async fn the_tools_show_and_clear_up() {
     assert_eq!((code, said), (Some(0), format!("Sent to {feeds}: not JSON\n")), "{errors}");
     let (code, table, errors) = run(&config, &["lag"]);
     assert_eq!(code, Some(0), "{errors}");
-    let row: Vec<&str> = table.lines().filter(|row| row.ends_with("  1")).flat_map(str::split_whitespace).collect();
+    let row: Vec<&str> =
+        table.lines().filter(|row| row.ends_with("  1")).flat_map(str::split_whitespace).collect();
     let [group, topic, _partition, "-", "1", "1"] = row[..] else { panic!("{table}") };
     assert_eq!((group, topic), (config.lab.notifications_group.as_str(), feeds.as_str()));
     assert_eq!(table.lines().count(), 1 + 4 * 3, "four topics of three partitions");
 
-    let (code, said, errors) = run(&config, &["load", "--service", "127.0.0.1:1", "--notifications", "127.0.0.1:1"]);
+    let (code, said, errors) =
+        run(&config, &["load", "--service", "127.0.0.1:1", "--notifications", "127.0.0.1:1"]);
     assert_eq!((code, said.as_str()), (Some(1), ""));
     assert!(errors.contains("does the service run (`make lab4-service`)?"), "{errors}");
 
     let (code, said, errors) = run(&config, &["reset"]);
-    assert_eq!((code, said.as_str()), (Some(0), "Topics, groups and databases of Lab 4 are gone.\n"), "{errors}");
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "Topics, groups and databases of Lab 4 are gone.\n"),
+        "{errors}"
+    );
     let (_, table, _) = run(&config, &["lag"]);
     assert_eq!(table.lines().count(), 1, "{table}");
 }

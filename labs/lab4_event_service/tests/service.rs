@@ -4,7 +4,8 @@ mod common;
 
 use common::{Program, config, post, rest};
 use lab4_event_service::kafka::{
-    FeedCreatedEvent, FeedEventType, FeedLikedEvent, KafkaConsumer, KafkaProducer, dead_letters, parse_feed_event,
+    FeedCreatedEvent, FeedEventType, FeedLikedEvent, KafkaConsumer, KafkaProducer, dead_letters,
+    parse_feed_event,
 };
 use lab4_event_service::{Config, Send, Stream, programs};
 use serde_json::json;
@@ -27,7 +28,11 @@ async fn a_like_becomes_a_notification_and_a_sign_up_a_job() {
     post(&mut client, "/feeds/1/comments", json!({ "user_id": 2, "text": "nice" })).await;
     post(&mut client, "/feeds/1/view", json!({ "user_id": 2 })).await;
     let (status, again) = client.post("/feeds/1/like", &json!({ "user_id": 2 })).await.unwrap();
-    assert_eq!((status.as_u16(), &again["event_id"]), (200, &json!(null)), "a second like is no event");
+    assert_eq!(
+        (status.as_u16(), &again["event_id"]),
+        (200, &json!(null)),
+        "a second like is no event"
+    );
     rest(&config, &service, &consumers).await;
 
     let feed = json!({ "feed_id": 1, "user_id": 1, "content": "hello", "likes": 1, "comments": 1, "views": 1 });
@@ -44,16 +49,27 @@ async fn a_like_becomes_a_notification_and_a_sign_up_a_job() {
     let mut jobs: Vec<String> = serde_json::from_value(jobs).unwrap();
     jobs.sort();
     assert_eq!(jobs, ["Write a welcome letter to Ada.", "Write a welcome letter to Bob."]);
-    let effects = json!({ "user_created": 2, "created": 1, "liked": 1, "commented": 1, "viewed": 1 });
+    let effects =
+        json!({ "user_created": 2, "created": 1, "liked": 1, "commented": 1, "viewed": 1 });
     assert_eq!(consumers_http.get("/effects").await.unwrap().1, effects);
 
     let metrics = client.get_text("/metrics").await.unwrap();
-    assert!(metrics.contains("lab4_events_accepted_total{event_type=\"user_created\"} 2"), "{metrics}");
-    assert!(metrics.contains("lab4_events_published_total{event_type=\"user_created\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("lab4_events_accepted_total{event_type=\"user_created\"} 2"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("lab4_events_published_total{event_type=\"user_created\"} 2"),
+        "{metrics}"
+    );
     assert!(metrics.contains("lab4_events_pending 0"), "{metrics}");
     let metrics = consumers_http.get_text("/metrics").await.unwrap();
     let group = &config.lab.jobs_group;
-    assert!(metrics.contains(&format!("lab4_messages_total{{group=\"{group}\",outcome=\"handled\"}} 2")), "{metrics}");
+    assert!(
+        metrics
+            .contains(&format!("lab4_messages_total{{group=\"{group}\",outcome=\"handled\"}} 2")),
+        "{metrics}"
+    );
     service.end().await;
     consumers.end().await;
 }
@@ -66,12 +82,37 @@ async fn errors_are_sentences() {
     post(&mut client, "/users", json!({ "name": "Ada" })).await;
 
     for (path, body, status, sentence) in [
-        ("/users", json!({ "name": "" }), 422, "so nothing was stored: name: \"\" is shorter than 1 character."),
-        ("/feeds", json!({ "user_id": 1, "content": "x".repeat(281) }), 422, "is longer than 280 characters."),
-        ("/feeds", json!({ "user_id": 9, "content": "x" }), 404, "There is no user 9. POST /users makes one."),
+        (
+            "/users",
+            json!({ "name": "" }),
+            422,
+            "so nothing was stored: name: \"\" is shorter than 1 character.",
+        ),
+        (
+            "/feeds",
+            json!({ "user_id": 1, "content": "x".repeat(281) }),
+            422,
+            "is longer than 280 characters.",
+        ),
+        (
+            "/feeds",
+            json!({ "user_id": 9, "content": "x" }),
+            404,
+            "There is no user 9. POST /users makes one.",
+        ),
         ("/feeds", json!({ "user_id": 1 }), 422, "missing field `content` at line 1 column 13."),
-        ("/feeds/9/like", json!({ "user_id": 1 }), 404, "There is no feed 9. GET /feeds lists the newest."),
-        ("/feeds/x/like", json!({ "user_id": 1 }), 400, "The id in /feeds/x/like must be a whole number."),
+        (
+            "/feeds/9/like",
+            json!({ "user_id": 1 }),
+            404,
+            "There is no feed 9. GET /feeds lists the newest.",
+        ),
+        (
+            "/feeds/x/like",
+            json!({ "user_id": 1 }),
+            400,
+            "The id in /feeds/x/like must be a whole number.",
+        ),
         ("/metrics", json!({}), 405, "/metrics does not take POST. There is: POST /users {name}"),
         ("/likes", json!({}), 404, "There is nothing at /likes. There is: POST /users {name}"),
     ] {
@@ -102,7 +143,8 @@ async fn without_a_broker_events_wait_across_a_restart_and_arrive_in_order() {
     post(&mut client, "/users", json!({ "name": "Ada" })).await;
     post(&mut client, "/feeds", json!({ "user_id": 1, "content": "hello" })).await;
     for n in 0..20 {
-        post(&mut client, "/feeds/1/comments", json!({ "user_id": 1, "text": n.to_string() })).await;
+        post(&mut client, "/feeds/1/comments", json!({ "user_id": 1, "text": n.to_string() }))
+            .await;
     }
     service.end().await;
 
@@ -112,7 +154,8 @@ async fn without_a_broker_events_wait_across_a_restart_and_arrive_in_order() {
     let consumers = Program::consumers(&config).await;
     rest(&config, &service, &consumers).await;
     let told = consumers.client().get("/notifications/1").await.unwrap().1;
-    let expected: Vec<String> = (0..20).map(|n| format!("User 1 comments on your feed 1: {n}")).collect();
+    let expected: Vec<String> =
+        (0..20).map(|n| format!("User 1 comments on your feed 1: {n}")).collect();
     assert_eq!(told["notifications"], json!(expected));
     service.end().await;
     consumers.end().await;
@@ -133,7 +176,8 @@ async fn a_direct_send_without_a_broker_is_lost_and_the_caller_never_knows() {
     while service.client().get("/pending").await.unwrap().1["pending"] != 0 {
         tokio::task::yield_now().await;
     }
-    let metrics = lab4_event_service::client::Client::new(address).get_text("/metrics").await.unwrap();
+    let metrics =
+        lab4_event_service::client::Client::new(address).get_text("/metrics").await.unwrap();
     assert!(metrics.contains("lab4_events_lost_total{event_type=\"user_created\"} 1"), "{metrics}");
     service.end().await;
 }
@@ -148,13 +192,21 @@ async fn a_poison_message_becomes_a_dead_letter_and_those_behind_it_are_handled(
     producer.send_message(feeds, "1", "not JSON").await.unwrap();
     let mut client = service.client();
     post(&mut client, "/users", json!({ "name": "Ada" })).await;
-    post(&mut client, "/feeds", json!({ "user_id": 1, "content": "behind it, in the same partition" })).await;
+    post(
+        &mut client,
+        "/feeds",
+        json!({ "user_id": 1, "content": "behind it, in the same partition" }),
+    )
+    .await;
     rest(&config, &service, &consumers).await;
     assert_eq!(consumers.client().get("/effects").await.unwrap().1["created"], 1);
 
     let letters = dead_letters::waiting(&config).await.unwrap();
     let [letter] = &letters[..] else { panic!("{letters:?}") };
-    assert_eq!((letter.key.as_deref(), letter.payload.as_deref()), (Some(&b"1"[..]), Some(&b"not JSON"[..])));
+    assert_eq!(
+        (letter.key.as_deref(), letter.payload.as_deref()),
+        (Some(&b"1"[..]), Some(&b"not JSON"[..]))
+    );
     assert_eq!(letter.header(dead_letters::ORIGINAL_TOPIC), Some(feeds));
     assert!(letter.header(dead_letters::ORIGINAL_PARTITION).is_some());
     assert_eq!(letter.header(dead_letters::ORIGINAL_OFFSET), Some("0"));
@@ -214,7 +266,10 @@ async fn a_message_that_comes_again_after_a_restart_has_no_second_effect() {
         producer.send_message(feeds, "1", payload).await.unwrap();
     }
     rest(&config, &service, &consumers).await;
-    assert_eq!(consumers.client().get("/effects").await.unwrap().1, json!({ "created": 1, "liked": 1 }));
+    assert_eq!(
+        consumers.client().get("/effects").await.unwrap().1,
+        json!({ "created": 1, "liked": 1 })
+    );
     consumers.end().await;
 
     // As after a crash before the commit: the group begins at the beginning.
@@ -222,10 +277,16 @@ async fn a_message_that_comes_again_after_a_restart_has_no_second_effect() {
     assert!(shared::topic::delete_group(&cluster, &config.lab.notifications_group).await.unwrap());
     let consumers = Program::consumers(&config).await;
     rest(&config, &service, &consumers).await;
-    assert_eq!(consumers.client().get("/effects").await.unwrap().1, json!({ "created": 1, "liked": 1 }));
+    assert_eq!(
+        consumers.client().get("/effects").await.unwrap().1,
+        json!({ "created": 1, "liked": 1 })
+    );
     let metrics = consumers.client().get_text("/metrics").await.unwrap();
     let group = &config.lab.notifications_group;
-    assert!(metrics.contains(&format!("{{group=\"{group}\",outcome=\"duplicate\"}} 4")), "{metrics}");
+    assert!(
+        metrics.contains(&format!("{{group=\"{group}\",outcome=\"duplicate\"}} 4")),
+        "{metrics}"
+    );
     service.end().await;
     consumers.end().await;
 }
@@ -247,8 +308,12 @@ async fn the_seeds_own_lines_work() {
             if let Ok(payload_str) = std::str::from_utf8(&payload) {
                 match parse_feed_event(payload_str) {
                     Ok((event_type, _event_data)) => match event_type {
-                        FeedEventType::Liked => sender.send(format!("{topic} {key} liked")).unwrap(),
-                        FeedEventType::Commented | FeedEventType::Viewed | FeedEventType::Created => {}
+                        FeedEventType::Liked => {
+                            sender.send(format!("{topic} {key} liked")).unwrap()
+                        }
+                        FeedEventType::Commented
+                        | FeedEventType::Viewed
+                        | FeedEventType::Created => {}
                     },
                     Err(e) => sender.send(format!("Failed to parse event: {e}")).unwrap(),
                 }
@@ -266,7 +331,9 @@ async fn the_seeds_own_lines_work() {
     let event = serde_json::to_string(&FeedLikedEvent::new(feed_id, 3)).unwrap();
     producer.send_message(&feeds, &feed_id.to_string(), &event).await.unwrap();
 
-    assert!(seen.recv().await.unwrap().starts_with("Failed to parse event: missing field `event_type`"));
+    assert!(
+        seen.recv().await.unwrap().starts_with("Failed to parse event: missing field `event_type`")
+    );
     assert_eq!(seen.recv().await.unwrap(), format!("{feeds} 1 liked"));
     task.abort();
 }

@@ -50,7 +50,9 @@ impl KafkaConsumer {
     #[expect(clippy::unused_async, reason = "the seed's signature")]
     pub async fn subscribe(&self) -> Result<()> {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        self.consumer.subscribe(&topics).with_context(|| format!("{} cannot be subscribed to", topics.join(", ")))
+        self.consumer
+            .subscribe(&topics)
+            .with_context(|| format!("{} cannot be subscribed to", topics.join(", ")))
     }
 
     /// The seed's loop: hands every message to `handler`, in a task of its own, until the process ends or the task is
@@ -62,7 +64,8 @@ impl KafkaConsumer {
     {
         let consumer = self.consumer.clone();
         let handler = move |message: Message| {
-            let key = String::from_utf8_lossy(message.key.as_deref().unwrap_or_default()).into_owned();
+            let key =
+                String::from_utf8_lossy(message.key.as_deref().unwrap_or_default()).into_owned();
             handler(message.topic, key, message.payload.unwrap_or_default());
             std::future::ready(())
         };
@@ -93,7 +96,9 @@ impl KafkaConsumer {
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => "no broker answered".to_owned(),
         };
-        tracing::warn!("The last offsets are not committed ({trouble}); their messages will be read again.");
+        tracing::warn!(
+            "The last offsets are not committed ({trouble}); their messages will be read again."
+        );
     }
 }
 
@@ -146,7 +151,9 @@ where
 fn reason(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
         Some(
-            RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve,
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve,
         ) => "the broker does not answer".to_owned(),
         Some(code) => code.to_string(),
         None => error.to_string(),
@@ -156,7 +163,10 @@ fn reason(error: &KafkaError) -> String {
 impl From<&BorrowedMessage<'_>> for Message {
     fn from(message: &BorrowedMessage<'_>) -> Self {
         let headers = message.headers().map(|headers| {
-            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_owned))).collect()
+            headers
+                .iter()
+                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_owned)))
+                .collect()
         });
         Self {
             topic: message.topic().to_owned(),

@@ -59,7 +59,11 @@ pub async fn bury(
 /// Dead letters that arrive meanwhile are left for the next time, or one that can never be handled would go round and
 /// round. What was sent back is committed in the group `redrive_group`; a crash before that sends some twice, which
 /// their event ids make harmless.
-pub async fn redrive(config: &Config, shutdown: &Shutdown, mut on: impl FnMut(&Message, &str)) -> Result<u64> {
+pub async fn redrive(
+    config: &Config,
+    shutdown: &Shutdown,
+    mut on: impl FnMut(&Message, &str),
+) -> Result<u64> {
     let producer = KafkaProducer::new(config)?;
     let mut sent = 0;
     for stream in Stream::ALL {
@@ -75,7 +79,9 @@ pub async fn redrive(config: &Config, shutdown: &Shutdown, mut on: impl FnMut(&M
 pub async fn waiting(config: &Config) -> Result<Vec<Message>> {
     let mut waiting = Vec::new();
     for stream in Stream::ALL {
-        for lag in lag::of(config, &config.lab.redrive_group, &[stream.dead_letters(config)]).await? {
+        for lag in
+            lag::of(config, &config.lab.redrive_group, &[stream.dead_letters(config)]).await?
+        {
             let mut letters = Reader::open(config, &lag)?;
             while let Some(letter) = letters.next().await? {
                 waiting.push(letter);
@@ -102,24 +108,36 @@ async fn redrive_partition(
         && let Some(letter) = letters.next().await?
     {
         let Some(original) = letter.header(ORIGINAL_TOPIC) else {
-            tracing::warn!("{} does not say where it came from; it stays where it is.", letter.place());
+            tracing::warn!(
+                "{} does not say where it came from; it stays where it is.",
+                letter.place()
+            );
             continue;
         };
         let attempt = letter.header(ATTEMPT).unwrap_or("0");
-        let headers = foreign_headers(&letter).insert(Header { key: ATTEMPT, value: Some(attempt) });
+        let headers =
+            foreign_headers(&letter).insert(Header { key: ATTEMPT, value: Some(attempt) });
         if let Err(error) = producer.send(record(&letter, original, headers)).await {
-            failure = Some(format!("{} could not be sent back ({error}); try again", letter.place()));
+            failure =
+                Some(format!("{} could not be sent back ({error}); try again", letter.place()));
             letters.go_back_to(letter.offset);
             break;
         }
         on(&letter, original);
         sent += 1;
     }
-    letters.commit().await.context("What was sent back could not be committed; the next redrive sends it again")?;
+    letters
+        .commit()
+        .await
+        .context("What was sent back could not be committed; the next redrive sends it again")?;
     failure.map_or(Ok(sent), |failure| Err(anyhow::anyhow!(failure)))
 }
 
-fn record<'a>(message: &'a Message, topic: &'a str, headers: OwnedHeaders) -> FutureRecord<'a, [u8], [u8]> {
+fn record<'a>(
+    message: &'a Message,
+    topic: &'a str,
+    headers: OwnedHeaders,
+) -> FutureRecord<'a, [u8], [u8]> {
     let mut record = FutureRecord::to(topic).headers(headers);
     record.key = message.key.as_deref();
     record.payload = message.payload.as_deref();
@@ -129,5 +147,7 @@ fn record<'a>(message: &'a Message, topic: &'a str, headers: OwnedHeaders) -> Fu
 /// The headers that the message was born with.
 fn foreign_headers(message: &Message) -> OwnedHeaders {
     let foreign = message.headers.iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
-    foreign.fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: value.as_deref() }))
+    foreign.fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: value.as_deref() })
+    })
 }

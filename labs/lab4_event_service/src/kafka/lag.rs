@@ -39,7 +39,8 @@ impl Lag {
 pub async fn of(config: &Config, group: &str, topics: &[String]) -> Result<Vec<Lag>> {
     let mut config = config.clone();
     config.set(Client::Consumer, "group.id", group, "the lag")?;
-    let (config, group, topics): (Arc<Config>, Arc<str>, Arc<[String]>) = (config.into(), group.into(), topics.into());
+    let (config, group, topics): (Arc<Config>, Arc<str>, Arc<[String]>) =
+        (config.into(), group.into(), topics.into());
     let ask = || async {
         let (config, group, topics) = (config.clone(), group.clone(), topics.clone());
         // librdkafka's questions block their thread.
@@ -47,7 +48,9 @@ pub async fn of(config: &Config, group: &str, topics: &[String]) -> Result<Vec<L
         asked.unwrap_or(Err(KafkaError::Canceled))
     };
     // The first question about a group makes the broker choose a coordinator, and that one load its offsets.
-    let lags = ask.retry(ConstantBuilder::default().with_delay(Duration::from_millis(100)).with_max_times(50));
+    let lags = ask.retry(
+        ConstantBuilder::default().with_delay(Duration::from_millis(100)).with_max_times(50),
+    );
     lags.when(coordinator_not_ready).await.context("The broker does not say how far the groups are")
 }
 
@@ -63,7 +66,8 @@ fn coordinator_not_ready(error: &KafkaError) -> bool {
 }
 
 fn of_topics(config: &Config, group: &str, topics: &[String]) -> KafkaResult<Vec<Lag>> {
-    let consumer: BaseConsumer<Context> = config.client(Client::Consumer).create_with_context(Context::default())?;
+    let consumer: BaseConsumer<Context> =
+        config.client(Client::Consumer).create_with_context(Context::default())?;
     let mut lags = Vec::new();
     for topic in topics {
         lags.extend(of_topic(&consumer, group, topic)?);
@@ -74,7 +78,8 @@ fn of_topics(config: &Config, group: &str, topics: &[String]) -> KafkaResult<Vec
 fn of_topic(consumer: &BaseConsumer<Context>, group: &str, topic: &str) -> KafkaResult<Vec<Lag>> {
     let metadata = consumer.fetch_metadata(Some(topic), LIMIT)?;
     let mut asked = TopicPartitionList::new();
-    for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
+    for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions)
+    {
         asked.add_partition(topic, partition.id());
     }
     if asked.count() == 0 {
@@ -88,7 +93,14 @@ fn of_topic(consumer: &BaseConsumer<Context>, group: &str, topic: &str) -> Kafka
             Offset::Offset(next) => (true, next.max(low)),
             _ => (false, low),
         };
-        Ok(Lag { group: group.to_owned(), topic: topic.to_owned(), partition: element.partition(), committed, next, end })
+        Ok(Lag {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            partition: element.partition(),
+            committed,
+            next,
+            end,
+        })
     };
     committed.elements().iter().map(lag).collect()
 }

@@ -13,7 +13,7 @@ pub mod reader;
 
 pub use consumer::{KafkaConsumer, Message};
 pub use events::{
-    FeedCommentedEvent, FeedCreatedEvent, FeedEvent, FeedEventType, FeedLikedEvent, FeedViewedEvent, UserCreatedEvent,
-    UserEvent, parse_feed_event, parse_user_event,
+    FeedCommentedEvent, FeedCreatedEvent, FeedEvent, FeedEventType, FeedLikedEvent,
+    FeedViewedEvent, UserCreatedEvent, UserEvent, parse_feed_event, parse_user_event,
 };
 pub use producer::KafkaProducer;

@@ -42,7 +42,9 @@ impl KafkaProducer {
 
     /// Sends a message, and waits until the broker has acknowledged it. A failure is logged, and returned.
     pub async fn send_message(&self, topic: &str, key: &str, payload: &str) -> Result<()> {
-        let sent = self.send(FutureRecord::to(topic).key(key.as_bytes()).payload(payload.as_bytes())).await;
+        let sent = self
+            .send(FutureRecord::to(topic).key(key.as_bytes()).payload(payload.as_bytes()))
+            .await;
         if let Err(error) = &sent {
             tracing::warn!(topic, key, "The message could not be sent: {error}");
         }
@@ -55,7 +57,12 @@ impl KafkaProducer {
     }
 
     /// Queues a message, and leaves it to the caller when to wait for the report: so many share a batch, in this order.
-    pub fn enqueue(&self, topic: &str, key: &str, payload: &str) -> Result<DeliveryFuture, KafkaError> {
+    pub fn enqueue(
+        &self,
+        topic: &str,
+        key: &str,
+        payload: &str,
+    ) -> Result<DeliveryFuture, KafkaError> {
         let record = FutureRecord::to(topic).key(key).payload(payload);
         self.producer.send_result(record).map_err(|(error, _record)| error)
     }
@@ -70,6 +77,10 @@ impl KafkaProducer {
 pub fn is_refused(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
-        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessage | RDKafkaErrorCode::InvalidRecord)
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessage
+                | RDKafkaErrorCode::InvalidRecord
+        )
     )
 }

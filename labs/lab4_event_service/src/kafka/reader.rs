@@ -38,7 +38,9 @@ impl Reader {
     pub async fn next(&mut self) -> Result<Option<Message>> {
         while self.next < self.range.end {
             let received = tokio::time::timeout(LIMIT, self.consumer.recv()).await;
-            match received.with_context(|| format!("{} was not handed out within {LIMIT:?}", self.range.topic))? {
+            match received.with_context(|| {
+                format!("{} was not handed out within {LIMIT:?}", self.range.topic)
+            })? {
                 Ok(message) => {
                     let message = Message::from(&message);
                     self.next = message.offset + 1;
@@ -59,12 +61,19 @@ impl Reader {
 
     /// Commits for the group what was read so far.
     pub async fn commit(self) -> Result<()> {
-        tokio::task::spawn_blocking(move || Ok(self.consumer.commit(&self.place()?, CommitMode::Sync)?)).await?
+        tokio::task::spawn_blocking(move || {
+            Ok(self.consumer.commit(&self.place()?, CommitMode::Sync)?)
+        })
+        .await?
     }
 
     fn place(&self) -> Result<TopicPartitionList> {
         let mut place = TopicPartitionList::new();
-        place.add_partition_offset(&self.range.topic, self.range.partition, Offset::Offset(self.next))?;
+        place.add_partition_offset(
+            &self.range.topic,
+            self.range.partition,
+            Offset::Offset(self.next),
+        )?;
         Ok(place)
     }
 }

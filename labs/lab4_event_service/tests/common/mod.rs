@@ -52,7 +52,7 @@ impl Program {
 
     pub async fn consumers(config: &Config) -> Self {
         let (end, shutdown) = Shutdown::by_hand();
-        let running = programs::consumers(config, &shutdown).await.unwrap();
+        let running = programs::consumers(config, false, &shutdown).await.unwrap();
         Self { address: running.address, running, end }
     }
 

@@ -47,8 +47,8 @@ mod stage;
 mod terminal;
 
 use readme::{parse, rewritten};
-pub use stage::alias;
 use stage::Stage;
+pub use stage::alias;
 use std::fs;
 use std::path::Path;
 
@@ -86,7 +86,8 @@ pub fn play_with(lesson: &Lesson<'_>, stand_ins: &[(&str, String)]) {
     assert!(!scenes.is_empty(), "{}: no console block to play", readme.display());
 
     let record = std::env::var("UPDATE").is_ok_and(|update| update == "1");
-    let mut stage = Stage::new(lesson, stand_ins, record).unwrap_or_else(|error| panic!("{error:#}"));
+    let mut stage =
+        Stage::new(lesson, stand_ins, record).unwrap_or_else(|error| panic!("{error:#}"));
     let result = stage.play(&scenes);
     stage.clear();
     match result {

@@ -43,8 +43,10 @@ impl<'a> Stage<'a> {
         stand_ins: &[(&str, String)],
         record: bool,
     ) -> anyhow::Result<Self> {
-        let stand_ins: Vec<_> =
-            stand_ins.iter().map(|(written, meant)| ((*written).to_owned(), meant.clone())).collect();
+        let stand_ins: Vec<_> = stand_ins
+            .iter()
+            .map(|(written, meant)| ((*written).to_owned(), meant.clone()))
+            .collect();
         let runtime = tokio::runtime::Runtime::new()?;
         let broker = runtime.block_on(TestBroker::start())?;
         let root = std::env::current_dir()?
