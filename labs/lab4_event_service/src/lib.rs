@@ -51,7 +51,7 @@ pub type Config = shared::config::Config<Lab>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lab {
-    pub user_events: String,
+    pub users_topic: String,
     pub dead_letters: String,
     pub send: Send,
     pub listen: SocketAddr,
@@ -70,7 +70,7 @@ pub struct Lab {
 impl Default for Lab {
     fn default() -> Self {
         Self {
-            user_events: "user_events".to_owned(),
+            users_topic: "user_events".to_owned(),
             dead_letters: ".dlq".to_owned(),
             send: Send::Outbox,
             listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
@@ -130,7 +130,7 @@ impl Stream {
 
     pub fn topic(self, config: &Config) -> &str {
         match self {
-            Self::Users => &config.lab.user_events,
+            Self::Users => &config.lab.users_topic,
             Self::Feeds => &config.topic.name,
         }
     }

@@ -1,5 +1,7 @@
 //! `EVENTS.md` says what the types say. `UPDATE=1 cargo test` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use lab4_event_service::kafka::events::{Event, schemas};
 use lab4_event_service::kafka::{
     FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, UserCreatedEvent,

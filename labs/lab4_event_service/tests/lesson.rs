@@ -1,5 +1,7 @@
 //! The README is the test: every transcript in it is played.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use shared::testing::external;
 use shared::testing::transcript::{Lesson, alias, play_with};
 use std::net::TcpListener;

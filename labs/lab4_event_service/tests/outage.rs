@@ -4,6 +4,8 @@
 //! stopped and started again with its data: `KAFKA_LAUNCHER` names the program that does it (`LAUNCHER start PORT`,
 //! `KEEP=1 LAUNCHER stop PORT`).
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use lab4_event_service::Send;

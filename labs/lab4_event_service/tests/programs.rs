@@ -1,5 +1,7 @@
 //! The program as a person runs it: Ctrl-C, `kill -9`, a port that is taken, a broker that is not there.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use common::{config, plan};
@@ -75,11 +77,11 @@ fn lab4(config: &Config) -> Command {
     let file = folder.join("lab4.toml");
     let lab = &config.lab;
     let text = format!(
-        "[topic]\nname = {:?}\n[lab]\nuser_events = {:?}\ndatabase = {:?}\nnotifications_database = {:?}\n\
+        "[topic]\nname = {:?}\n[lab]\nusers_topic = {:?}\ndatabase = {:?}\nnotifications_database = {:?}\n\
          notifications_group = {:?}\njobs_group = {:?}\nredrive_group = {:?}\n\
          [consumer]\nauto.commit.interval.ms = 100\nenable.auto.offset.store = false\n",
         config.topic.name,
-        lab.user_events,
+        lab.users_topic,
         lab.database,
         lab.notifications_database,
         lab.notifications_group,

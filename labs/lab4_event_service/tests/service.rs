@@ -1,5 +1,7 @@
 //! The service and its consumers, from HTTP to the effect, on either broker.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use common::{Program, config, post, rest};
@@ -309,7 +311,7 @@ async fn the_seeds_own_lines_work() {
                 match parse_feed_event(payload_str) {
                     Ok((event_type, _event_data)) => match event_type {
                         FeedEventType::Liked => {
-                            sender.send(format!("{topic} {key} liked")).unwrap()
+                            sender.send(format!("{topic} {key} liked")).unwrap();
                         }
                         FeedEventType::Commented
                         | FeedEventType::Viewed

@@ -1,6 +1,6 @@
 //! What the tests share: a configuration whose names nobody else has, and the two programs in this process.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part")]
 
 use lab4_event_service::client::Client;
 use lab4_event_service::load::{Plan, settle};
@@ -23,7 +23,7 @@ pub fn config(bootstrap_servers: &str) -> (Config, TempDir) {
     // So that a test sees soon what was committed.
     config.set(Kind::Consumer, "auto.commit.interval.ms", "100", "the test").unwrap();
     let lab = &mut config.lab;
-    lab.user_events = unique("users");
+    lab.users_topic = unique("users");
     lab.notifications_group = unique("notifications");
     lab.jobs_group = unique("jobs");
     lab.redrive_group = unique("redrive");
