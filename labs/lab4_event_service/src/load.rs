@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 use shared::report;
 use shared::shutdown::Shutdown;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,10 +49,13 @@ pub struct Verdict {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Row {
+    /// Events that callers were told of.
     pub accepted: u64,
-    /// Accepted events that are in Kafka, once or more.
+    /// Those of them that never reached Kafka.
+    pub lost: u64,
+    /// Events in Kafka. More than accepted ones: their callers got no answer, or were others.
     pub in_kafka: u64,
-    /// Further messages with the same event.
+    /// Further messages with the same events.
     pub copies: u64,
     /// Effects of events.
     pub handled: u64,
@@ -219,38 +222,42 @@ impl Before {
             None => BTreeMap::new(),
         };
         let mut verdict = Verdict { rows: BTreeMap::new(), handled_known: self.effects.is_some() };
-        for (event_type, ids) in &accepted.events {
-            let copies = |id: &String| in_kafka.get(id).copied().unwrap_or(0);
-            let earlier = self
-                .effects
-                .as_ref()
-                .and_then(|effects| effects.get(event_type))
-                .copied()
-                .unwrap_or(0);
+        let none = (HashSet::new(), HashMap::new());
+        let types: BTreeSet<&String> = accepted.events.keys().chain(in_kafka.keys()).collect();
+        for event_type in types {
+            let told = accepted.events.get(event_type).unwrap_or(&none.0);
+            let there = in_kafka.get(event_type).unwrap_or(&none.1);
+            let effects =
+                |effects: &BTreeMap<String, u64>| effects.get(event_type).copied().unwrap_or(0);
+            let earlier = self.effects.as_ref().map_or(0, effects);
             let row = Row {
-                accepted: ids.len() as u64,
-                in_kafka: ids.iter().filter(|id| copies(id) > 0).count() as u64,
-                copies: ids.iter().map(|id| copies(id).saturating_sub(1)).sum(),
-                handled: after.get(event_type).copied().unwrap_or(0).saturating_sub(earlier),
+                accepted: told.len() as u64,
+                lost: told.iter().filter(|id| !there.contains_key(*id)).count() as u64,
+                in_kafka: there.len() as u64,
+                copies: there.values().map(|times| times - 1).sum(),
+                handled: effects(&after).saturating_sub(earlier),
             };
             verdict.rows.insert(event_type.clone(), row);
         }
         Ok(verdict)
     }
 
-    /// How often each event is in Kafka, among the messages that came since.
-    async fn in_kafka(&self, config: &Config) -> Result<HashMap<String, u64>> {
-        let mut events = HashMap::new();
+    /// How often each event is in Kafka, by type and id, among the messages that came since.
+    async fn in_kafka(&self, config: &Config) -> Result<BTreeMap<String, HashMap<String, u64>>> {
+        let mut events: BTreeMap<String, HashMap<String, u64>> = BTreeMap::new();
         for now in ends(config).await? {
             let earlier =
                 |then: &&Lag| (&then.topic, then.partition) == (&now.topic, now.partition);
             let next = self.ends.iter().find(earlier).map_or(0, |then| then.end);
             let mut reader = Reader::open(config, &Lag { next, ..now })?;
             while let Some(message) = reader.next().await? {
-                let event: Value = serde_json::from_slice(&message.payload.unwrap_or_default())
-                    .unwrap_or_default();
-                if let Some(event_id) = event["event_id"].as_str() {
-                    *events.entry(event_id.to_owned()).or_default() += 1;
+                let payload = message.payload.unwrap_or_default();
+                let event: Value = serde_json::from_slice(&payload).unwrap_or_default();
+                if let (Some(event_type), Some(id)) =
+                    (event["event_type"].as_str(), event["event_id"].as_str())
+                {
+                    let events = events.entry(event_type.to_owned()).or_default();
+                    *events.entry(id.to_owned()).or_default() += 1;
                 }
             }
         }
@@ -315,6 +322,7 @@ impl Verdict {
     pub fn total(&self) -> Row {
         self.rows.values().fold(Row::default(), |sum, row| Row {
             accepted: sum.accepted + row.accepted,
+            lost: sum.lost + row.lost,
             in_kafka: sum.in_kafka + row.in_kafka,
             copies: sum.copies + row.copies,
             handled: sum.handled + row.handled,
@@ -323,7 +331,7 @@ impl Verdict {
 
     /// Accepted events that never reached Kafka.
     pub fn lost(&self) -> u64 {
-        self.rows.values().map(|row| row.accepted - row.in_kafka).sum()
+        self.rows.values().map(|row| row.lost).sum()
     }
 
     /// Events in Kafka that had no effect.

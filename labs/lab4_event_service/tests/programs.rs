@@ -128,9 +128,9 @@ async fn killed_programs_lose_nothing_and_do_nothing_twice() {
     let accepted = load.await.unwrap().unwrap();
     let verdict = before.compare(&config, &plan, &accepted).await.unwrap();
 
-    // A request whose answer died with the service may be stored and handled all the same: so at least what was
-    // accepted, and exactly what is in the service's tables.
-    assert_eq!((verdict.lost(), verdict.unhandled()), (0, 0), "{verdict}");
+    let counted = (verdict.lost(), verdict.unhandled(), verdict.twice());
+    assert_eq!(counted, (0, 0, 0), "{verdict}");
+    // A request whose answer died with the service may be stored all the same. Its event is told too.
     let rows = rusqlite::Connection::open(&config.lab.database).unwrap();
     let count = |sql| rows.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
     let effects = Client::new(consumers.address).get("/effects").await.unwrap().1;

@@ -1,6 +1,11 @@
 //! What the tests share: a configuration whose names nobody else has, and the two programs in this process.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its own part"
+)]
 
 use lab4_event_service::client::Client;
 use lab4_event_service::load::{Plan, settle};
