@@ -78,10 +78,10 @@ struct Load {
     /// For so long
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Where the service is, instead of [lab] listen
+    /// Where the service is, if not where `listen` in lab4.toml says
     #[arg(long, value_name = "IP:PORT")]
     service: Option<SocketAddr>,
-    /// Where the consumers are, instead of [lab] notifications_listen
+    /// Where the consumers are, if not where `notifications_listen` in lab4.toml says
     #[arg(long, value_name = "IP:PORT")]
     notifications: Option<SocketAddr>,
     #[command(flatten)]

@@ -132,7 +132,7 @@ async fn killed_programs_lose_nothing_and_do_nothing_twice() {
     assert_eq!(counted, (0, 0, 0), "{verdict}");
     // A request whose answer died with the service may be stored all the same. Its event is told too.
     let rows = rusqlite::Connection::open(&config.lab.database).unwrap();
-    let count = |sql| rows.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    let count = |sql| rows.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     let effects = Client::new(consumers.address).get("/effects").await.unwrap().1;
     let stored = json!({
         (UserCreatedEvent::EVENT_TYPE): count("SELECT count(*) FROM users"),

@@ -14,8 +14,15 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// What the reader's shell may have set, and this test must not see.
-const FORGOTTEN: [&str; 6] =
-    ["LAB_CONFIG", "LOG_FORMAT", "RUST_LOG", "KAFKA_BROKER", "KAFKA_HOST_IP", "CLICOLOR_FORCE"];
+const FORGOTTEN: [&str; 7] = [
+    "LAB_CONFIG",
+    "LOG_FORMAT",
+    "RUST_LOG",
+    "KAFKA_BROKER",
+    "KAFKA_HOST_IP",
+    "KAFKA_LAUNCHER",
+    "CLICOLOR_FORCE",
+];
 
 pub(super) struct Stage<'a> {
     lesson: &'a Lesson<'a>,
