@@ -154,6 +154,36 @@ schemas-validate: tools ## Are the schemas valid, and compatible with the last c
 schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: and hand it to kubectl)
 	$(MAKE) -C labs/schemas sync
 
+##@ Lab 4: an event service
+
+lab4 = $(if $(CONFIG),--config $(CONFIG))$(bootstrap)
+
+.PHONY: lab4-service lab4-notifications lab4-load lab4-lag lab4-send lab4-redrive lab4-outage lab4-reset
+lab4-service: tools ## The web service and its relay, until Ctrl-C (ARGS='--send direct': without the outbox)
+	$(call run,lab4,service $(lab4))
+
+lab4-notifications: tools ## The consumers: notification service and job handler, until Ctrl-C
+	$(call run,lab4,notifications $(lab4))
+
+lab4-load: tools ## Put load on the service, then count: accepted, in Kafka, handled (ARGS='--rate 500 --seconds 30')
+	$(call run,lab4,load $(lab4))
+
+lab4-lag: tools ## How far the consumers are behind
+	$(call run,lab4,lag $(lab4))
+
+lab4-send: tools ## A message from elsewhere (ARGS=rubbish, ARGS='--liked 77', ARGS='--created 77 --times 3')
+	$(call run,lab4,send $(lab4))
+
+lab4-redrive: tools ## Send the dead letters back (ARGS=--dry-run: only show them)
+	$(call run,lab4,redrive $(lab4))
+
+lab4-outage: tools ## Take a broker away under load for 10 s, and count (ARGS='--send direct': see what is lost)
+	cargo build$(call quiet,mini-kafka) --bin mini-kafka
+	$(call run,lab4,outage $(lab4))
+
+lab4-reset: tools ## Forget what Lab 4 did: its topics, groups and databases
+	$(call run,lab4,reset $(lab4))
+
 ##@ Habits
 
 .PHONY: build build-release format check lint fix pre-commit ci
