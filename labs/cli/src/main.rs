@@ -180,7 +180,10 @@ async fn up_docker(
         refuse_if_taken(&address.bootstrap(), "Stop it first.").await?;
         docker.start().await?;
     }
-    docker.wait_until_healthy().await?;
+    if !docker.wait_until_healthy().await? {
+        say!("Kafka goes on starting. `make status` says how far it is, `make down` stops it.");
+        return Ok(());
+    }
     match probe::ask(&address.bootstrap()).await {
         Answer::Kafka(kafka) => {
             say!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap());
