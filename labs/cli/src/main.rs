@@ -242,10 +242,14 @@ async fn status(embedded: &Embedded, docker: &Docker, address: &Address) -> Resu
         Some(running) => say!("Embedded broker: {running}"),
         None => say!("Embedded broker: not started by `make up`."),
     }
-    say!("Kafka in Docker: {}", docker.state().await?);
+    let container = docker.state().await?;
+    say!("Kafka in Docker: {container}");
     match probe::ask(&bootstrap).await {
         Answer::Nothing => say!("At {bootstrap}: nothing. `make up` starts a broker there."),
         Answer::Kafka(kafka) => say!("At {bootstrap}: {kafka}."),
+        Answer::Other(_) if container.is_running() => {
+            say!("At {bootstrap}: nothing that answers yet. A Kafka needs some seconds to start.");
+        }
         Answer::Other(what) => {
             say!(
                 "At {bootstrap}: {what}. The labs need this port, or `make up ARGS='--port 9192'`."
