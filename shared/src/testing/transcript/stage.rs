@@ -209,6 +209,7 @@ impl<'a> Stage<'a> {
         let Some(rest) = line.strip_prefix("cargo run -q --bin ") else {
             return Ok(line.replace(self.lesson.names, &self.alias));
         };
+        // ` --` stands only before flags.
         let (name, arguments) = rest.split_once(" --").unwrap_or((rest, ""));
         let program = self.lesson.programs.iter().find(|(known, _)| *known == name);
         let (_, path) =
