@@ -214,7 +214,7 @@ ci: check lint test integration-test ## What the CI runs
 ##@ Other clients, other brokers, speed
 
 .PHONY: integration-test conformance docker-test bench bench-quick deny
-integration-test: tools ## Clients in other languages (Node.js, Python, Java) against the embedded broker
+integration-test: tools ## Clients in other languages (JavaScript, Python, Go, Java, C) against the embedded broker
 	CLIENTS=1 cargo test --test integration_tests$(args)
 
 conformance: tools ## The client tests against a Kafka of yours: make conformance BOOTSTRAP=localhost:9092
@@ -225,10 +225,10 @@ docker-test: tools ## The tests that start Kafka in a container (needs a Docker 
 	cargo test -p shared --features docker-tests$(args)
 
 bench: tools ## Micro-benchmarks of batches and the log
-	cargo bench$(args)
+	cargo bench$(if $(ARGS), -- $(ARGS))
 
-bench-quick: tools ## The broker in seconds: start, memory, throughput, latency
-	cargo bench --bench quick$(args)
+bench-quick: tools ## Start, memory, throughput, CPU, latency; BOOTSTRAP=… beside that Kafka, KAFKA_LAUNCHER=… beside one of its own
+	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka --bench quick$(if $(ARGS), -- $(ARGS))
 
 deny: ## Licences and advisories of all dependencies
 	@cargo deny --version > /dev/null 2>&1 || { echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }

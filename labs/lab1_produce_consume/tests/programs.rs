@@ -106,15 +106,15 @@ fn plain_is_ascii() {
 #[test]
 fn a_missing_broker_is_exit_code_4_and_one_sentence() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for program in [PRODUCER, CONSUMER, TOPICS, DEMO] {
-        let output = Command::new(program)
-            .args(["--bootstrap-server", &format!("127.0.0.1:{port}")])
-            .env_remove("LAB_CONFIG")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(4), "{program}");
+    // Each waits its three seconds, so all at once.
+    let start = |program: &str| {
+        let address = format!("127.0.0.1:{port}");
+        piped(Command::new(program).args(["--bootstrap-server", &address]).env_remove("LAB_CONFIG"))
+    };
+    for child in [PRODUCER, CONSUMER, TOPICS, DEMO].map(start) {
+        let output = child.wait_with_output().unwrap();
         let sentence = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{sentence}");
         assert_eq!(sentence.lines().count(), 1, "{sentence}");
         assert!(sentence.contains("Start one with `make up`"), "{sentence}");
     }
