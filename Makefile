@@ -129,10 +129,10 @@ docker-test: tools ## The tests that start Kafka in a container (needs a Docker 
 	cargo test -p shared --features docker-tests$(args)
 
 bench: tools ## Micro-benchmarks of batches and the log
-	cargo bench$(args)
+	cargo bench$(if $(ARGS), -- $(ARGS))
 
-bench-quick: tools ## The broker in seconds: start, memory, throughput, latency
-	cargo bench --bench quick$(args)
+bench-quick: tools ## Start, memory, throughput, CPU, latency; BOOTSTRAP=… beside that Kafka, KAFKA_LAUNCHER=… beside one of its own
+	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka --bench quick$(if $(ARGS), -- $(ARGS))
 
 deny: ## Licences and advisories of all dependencies
 	@cargo deny --version > /dev/null 2>&1 || { echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }
