@@ -88,6 +88,32 @@ producer-rr: tools ## Type the same lines: no key, one partition after the other
 diff-configs: ## What differs between the two configurations
 	$(call run,lab1-producer,--config config_keyed.toml --diff-config config_roundrobin.toml)
 
+##@ Lab 3: protobuf, batches, ZSTD
+
+lab3 = labs/lab3_zstd_protobuf
+
+.PHONY: lab3-producer lab3-consumer lab3-batches lab3-measure lab3-reset schemas-validate schemas-sync
+lab3-producer: tools ## Send user events as protobuf (ARGS='-n 100000')
+	$(call run,lab3-producer,$(call config,$(lab3)/lab3.toml))
+
+lab3-consumer: tools ## Read them, in the group lab3
+	$(call run,lab3-consumer,$(call config,$(lab3)/lab3.toml))
+
+lab3-batches: tools ## What the broker keeps of them: records, codec, bytes of each batch
+	$(call run,lab3-batches,$(call config,$(lab3)/lab3.toml))
+
+lab3-measure: tools ## JSON or protobuf, five codecs, three sizes of batches: bytes, CPU, records/s, and a picture
+	cargo run --release --bin lab3-measure -- $(call config,$(lab3)/lab3.toml) --svg $(lab3)/measured.svg$(args)
+
+lab3-reset: tools ## Forget what Lab 3 did: its topic and group
+	$(call run,lab3-producer,--reset $(call config,$(lab3)/lab3.toml))
+
+schemas-validate: tools ## Are the schemas valid, and compatible with the last commit's?
+	$(MAKE) -C labs/schemas validate
+
+schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: and hand it to kubectl)
+	$(MAKE) -C labs/schemas sync
+
 ##@ Habits
 
 .PHONY: build build-release format check lint fix pre-commit ci

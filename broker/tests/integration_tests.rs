@@ -74,7 +74,7 @@ fn java() {
 const NODE: &str = "Node.js 18 or newer (Debian: apt-get install nodejs npm)";
 const PYTHON: &str = "Python 3.10 or newer with venv (Debian: apt-get install python3-venv)";
 const JAVA: &str = "a JDK 17 or newer and Maven (Debian: apt-get install default-jdk maven)";
-const GO: &str = "Go 1.24 or newer (https://go.dev/dl)";
+const GO: &str = "Go 1.26 or newer (https://go.dev/dl)";
 
 /// Runs a suite of Python tests in an environment of its own.
 fn pytest(name: &str) {

@@ -1,6 +1,7 @@
 //! Log lines: to stderr, filtered by `RUST_LOG`, as text or as one JSON object a line.
 //!
-//! A lab says what matters itself, so only warnings appear without `RUST_LOG`. librdkafka's own lines come at `debug`
+//! A lab says what matters itself, so only warnings appear without `RUST_LOG`, and of a broker in the same process only
+//! errors: a client that goes away is a warning to a broker and no news to a lab. librdkafka's own lines come at `debug`
 //! under the target `librdkafka`: `RUST_LOG=librdkafka=debug` shows them.
 
 use tracing_subscriber::EnvFilter;
@@ -27,7 +28,8 @@ pub fn start(format: LogFormat) {
 }
 
 fn filter() -> EnvFilter {
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,rdkafka=off"))
+    EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,rdkafka=off,mini_kafka=error"))
 }
 
 fn colours() -> bool {

@@ -55,7 +55,7 @@ pub(super) fn assert_invariants(group: &Group, now: Millis) {
     }
     match &group.state {
         State::Empty | State::Dead => {
-            assert!(ids.is_empty(), "no members when {}", group.state_name())
+            assert!(ids.is_empty(), "no members when {}", group.state_name());
         }
         State::PreparingRebalance { initial: None, .. } => {
             let all_there =

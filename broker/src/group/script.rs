@@ -215,7 +215,7 @@ impl goldenscript::Runner for Runner {
                 assignments,
             } => {
                 let request = self.request(client);
-                let (member_id, generation) = self.member(client, id, *generation);
+                let (member_id, generation) = self.member(client, id.as_ref(), *generation);
                 let assignments = assignments.iter().map(|(client, assignment)| {
                     let id = self.clients.get(client).map_or(client, |client| &client.member_id);
                     (id.clone(), Bytes::from(assignment.clone()))
@@ -233,7 +233,7 @@ impl goldenscript::Runner for Runner {
                 self.say_if_waiting(request, &mut out)?;
             }
             Command::Heartbeat { client, id, instance, generation } => {
-                let (member_id, generation) = self.member(client, id, *generation);
+                let (member_id, generation) = self.member(client, id.as_ref(), *generation);
                 let result =
                     self.group.heartbeat(&member_id, instance.as_deref(), generation, self.now);
                 writeln!(out, "{client} ← Heartbeat {}", said(result))?;
@@ -253,7 +253,7 @@ impl goldenscript::Runner for Runner {
                 )?;
             }
             Command::Commit { client, id, instance, generation, metadata, offsets } => {
-                let (member_id, generation) = self.member(client, id, *generation);
+                let (member_id, generation) = self.member(client, id.as_ref(), *generation);
                 let committer = Committer { member_id, instance_id: instance.clone(), generation };
                 let mut new = Vec::new();
                 for (partition, offset) in offsets {
@@ -359,9 +359,9 @@ impl Runner {
         self.clients.get(name).cloned().unwrap_or_default()
     }
 
-    fn member(&self, client: &str, id: &Option<String>, generation: Option<i32>) -> (String, i32) {
+    fn member(&self, client: &str, id: Option<&String>, generation: Option<i32>) -> (String, i32) {
         let client = self.client(client);
-        (id.clone().unwrap_or(client.member_id), generation.unwrap_or(client.generation))
+        (id.cloned().unwrap_or(client.member_id), generation.unwrap_or(client.generation))
     }
 
     fn leave(&mut self, leaving: Vec<Leaving>, out: &mut String) -> Result<(), Box<dyn Error>> {

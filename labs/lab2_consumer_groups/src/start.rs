@@ -294,10 +294,7 @@ impl Consumer {
                 }
                 Committed::NotYet => {
                     if !std::mem::replace(&mut told, true) {
-                        report::note(format!(
-                            "{} The commit waits for the broker.",
-                            self.label
-                        ));
+                        report::note(format!("{} The commit waits for the broker.", self.label));
                     }
                     tokio::select! {
                         () = tokio::time::sleep(AGAIN) => {}

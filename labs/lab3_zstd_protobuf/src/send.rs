@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 const LAST_REPORTS: Duration = Duration::from_secs(5);
 
 /// What to do with an event while the queue is full.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenFull {
     /// Wait until a report makes room: whoever makes the events gets slower.
@@ -160,7 +160,7 @@ impl Producer {
 
         // What is queued is still on its way.
         let too_late = async {
-            stop.await;
+            shutdown.requested().await;
             tokio::time::sleep(LAST_REPORTS).await;
         };
         tokio::pin!(too_late);

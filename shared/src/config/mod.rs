@@ -284,6 +284,9 @@ impl<L: Lab> Config<L> {
             Origin::Default,
         )?;
         config.put(Section::Kafka, "client.id", program.name, Origin::Default)?;
+        // While librdkafka waits before it tries to connect again, by default up to 10 s, it does not look at
+        // message.timeout.ms either: whoever stops a broker would wait twice as long for the failure.
+        config.put(Section::Kafka, "reconnect.backoff.max.ms", "1000", Origin::Default)?;
         for (client, name, value) in program.defaults {
             config.put(Section::Of(*client), name, value, Origin::Default)?;
         }

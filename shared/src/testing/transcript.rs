@@ -40,7 +40,7 @@
 //! their own with copies of the configurations, on an embedded broker, or on the one that `KAFKA_BOOTSTRAP_SERVERS`
 //! names; there the lab's names are replaced by names of the same length that nobody else has.
 //!
-//! `UPDATE=1 cargo test` writes what was printed into the README. A line that fits its pattern is kept.
+//! `UPDATE=1 cargo test` writes what was printed into the README, at the steps where it differs.
 
 use super::{TestBroker, external};
 use crate::client::Cluster;
@@ -53,7 +53,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A README and what its commands need.
 #[derive(Debug, Clone, Copy)]
@@ -215,6 +215,34 @@ fn fits(pattern: &str, line: &str) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
+/// Is it what is written already? Then a recording leaves it alone, with its `...`.
+fn agrees(expected: &[String], lines: &[String], any_order: bool) -> bool {
+    if any_order {
+        let (mut missing, others) = without_dots(expected);
+        return lines.iter().all(|line| {
+            let found = missing.iter().position(|pattern| fits(pattern, line));
+            found.map(|found| missing.remove(found)).is_some() || others
+        }) && missing.is_empty();
+    }
+    match expected {
+        [] => lines.is_empty(),
+        [any, rest @ ..] if any == "..." => {
+            (0..=lines.len()).any(|n| agrees(rest, &lines[n..], false))
+        }
+        [pattern, rest @ ..] => {
+            lines.first().is_some_and(|line| fits(pattern, line))
+                && agrees(rest, &lines[1..], false)
+        }
+    }
+}
+
+/// The patterns of an unordered block, and whether other lines may stand between them.
+fn without_dots(expected: &[String]) -> (Vec<String>, bool) {
+    let patterns: Vec<String> = expected.iter().filter(|line| *line != "...").cloned().collect();
+    let others = patterns.len() < expected.len();
+    (patterns, others)
+}
+
 /// The README with what was printed: by the number of a step's first line, how many lines it had, and the new ones.
 fn rewritten(text: &str, printed: &BTreeMap<usize, (usize, Vec<String>)>) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
@@ -242,6 +270,7 @@ struct Stage<'a> {
     alias: String,
     terminals: BTreeMap<Option<String>, Terminal>,
     record: bool,
+    /// The steps that a recording changes, as [`rewritten`] takes them.
     printed: BTreeMap<usize, (usize, Vec<String>)>,
 }
 
@@ -336,11 +365,14 @@ impl<'a> Stage<'a> {
             }
         };
         if self.record {
-            let lines = terminal.whatever_comes(step.expected.len());
-            let kept = lines.iter().map(|line| {
-                step.expected.iter().find(|pattern| fits(pattern, line)).unwrap_or(line).clone()
-            });
-            self.printed.insert(step.line, (step.expected.len(), kept.collect()));
+            let lines = terminal
+                .whatever_comes(step.expected.iter().filter(|line| *line != "...").count(), ends);
+            if !agrees(&step.expected, &lines, block.any_order) {
+                let new = lines.iter().map(|line| {
+                    step.expected.iter().find(|pattern| fits(pattern, line)).unwrap_or(line).clone()
+                });
+                self.printed.insert(step.line, (step.expected.len(), new.collect()));
+            }
         } else if block.any_order {
             terminal.expect_in_any_order(&step.expected)?;
         } else {
@@ -411,6 +443,7 @@ impl<'a> Stage<'a> {
             seen: Vec::new(),
             target,
             over: false,
+            any: false,
         })
     }
 
@@ -509,6 +542,8 @@ struct Terminal {
     target: Option<String>,
     /// Its end was seen.
     over: bool,
+    /// `...` was the last that was expected: lines are passed over until one fits, perhaps in a later step.
+    any: bool,
 }
 
 impl Terminal {
@@ -552,32 +587,28 @@ impl Terminal {
     }
 
     fn expect(&mut self, expected: &[String]) -> anyhow::Result<()> {
-        let mut any = false;
         for pattern in expected {
             if pattern == "..." {
-                any = true;
+                self.any = true;
                 continue;
             }
             loop {
                 match self.next(LIMIT) {
                     Ok(Some(line)) if fits(pattern, &line) => break,
-                    Ok(Some(_)) if any => {}
+                    Ok(Some(_)) if self.any => {}
                     Ok(Some(line)) => return Err(self.differs(pattern, &line)),
                     Ok(None) => return Err(self.differs(pattern, "(it ended)")),
                     Err(_) => return Err(self.differs(pattern, "(nothing)")),
                 }
             }
-            any = false;
-        }
-        if any {
-            // Lines at the end that nobody cares for: only when the command ends here.
-            while let Ok(Some(_)) = self.next(LIMIT) {}
+            self.any = false;
         }
         Ok(())
     }
 
     fn expect_in_any_order(&mut self, expected: &[String]) -> anyhow::Result<()> {
-        let mut missing = expected.to_vec();
+        let (mut missing, mut others) = without_dots(expected);
+        others |= std::mem::take(&mut self.any);
         while !missing.is_empty() {
             let line = match self.next(LIMIT) {
                 Ok(Some(line)) => line,
@@ -586,19 +617,19 @@ impl Terminal {
             };
             match missing.iter().position(|pattern| fits(pattern, &line)) {
                 Some(found) => drop(missing.remove(found)),
+                None if others => {}
                 None => return Err(self.differs(&missing.join("\n"), &line)),
             }
         }
         Ok(())
     }
 
-    /// When recording: all lines until it is silent, or ends.
-    fn whatever_comes(&mut self, at_least: usize) -> Vec<String> {
+    /// When recording: all lines until it ends, or until it is silent and has printed as much as the last time.
+    fn whatever_comes(&mut self, at_least: usize, ends: bool) -> Vec<String> {
         let mut lines = Vec::new();
-        let begin = Instant::now();
         loop {
-            let patient = lines.len() < at_least && begin.elapsed() < LIMIT / 3;
-            match self.next(if patient { LIMIT / 3 } else { SILENCE }) {
+            let patient = ends || lines.len() < at_least;
+            match self.next(if patient { LIMIT } else { SILENCE }) {
                 Ok(Some(line)) => lines.push(line),
                 Ok(None) | Err(_) => return lines,
             }
@@ -608,12 +639,12 @@ impl Terminal {
     /// Waits for its end; nothing more may be printed.
     fn ended(&mut self) -> anyhow::Result<()> {
         self.stdin = None;
-        match self.next(LIMIT) {
-            Ok(None) => {}
-            Ok(Some(line)) => return Err(self.differs("(the end)", &line)),
-            Err(_) => {
-                let _ = self.child.kill();
-                return Err(self.differs("(the end)", "(it still runs)"));
+        loop {
+            match self.next(LIMIT) {
+                Ok(None) => break,
+                Ok(Some(_)) if self.any => {}
+                Ok(Some(line)) => return Err(self.differs("(the end)", &line)),
+                Err(_) => return Err(self.differs("(the end)", "(it still runs)")),
             }
         }
         let status = self.child.wait()?;
@@ -693,6 +724,21 @@ $ y
         );
         assert!(parse("<!-- lab: trem=A -->").is_err());
         assert!(parse("```console\n$ x\n").is_err());
+    }
+
+    #[test]
+    fn what_agrees_is_left_alone() {
+        let list = |lines: &[&str]| -> Vec<String> {
+            lines.iter().map(|line| (*line).to_owned()).collect()
+        };
+        let printed = list(&["banner", "more banner", "b", "a 17"]);
+        assert!(agrees(&list(&["...", "b", "a [..]"]), &printed, false));
+        assert!(agrees(&list(&["banner", "..."]), &printed, false));
+        assert!(!agrees(&list(&["...", "b"]), &printed, false));
+        assert!(!agrees(&list(&["b", "..."]), &printed, false));
+        assert!(agrees(&list(&["a [..]", "banner", "b", "more [..]"]), &printed, true));
+        assert!(!agrees(&list(&["a [..]", "banner", "b"]), &printed, true));
+        assert!(agrees(&list(&["a [..]", "...", "b"]), &printed, true));
     }
 
     #[test]

@@ -6,13 +6,20 @@ import time
 import uuid
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 SERVERS = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
 
 # How long anything may take before it counts as missing, in seconds.
 PATIENCE = 30
+
+# How long one poll may take, in milliseconds. Not shorter: kafka-python 3.0.12 loses an assignment that arrives
+# while no poll is waiting for it.
+POLL = 3000
+
+# Members tell here what happened to them.
+NEWS = threading.Condition()
 
 
 def unique(name):
@@ -27,6 +34,8 @@ def eventually(ask, test):
         if test(answer):
             return answer
         assert time.monotonic() < deadline, f"still {answer!r}"
+        with NEWS:
+            NEWS.wait(0.05)
 
 
 @pytest.fixture
@@ -108,7 +117,7 @@ def take(consumer, count):
     records = []
     deadline = time.monotonic() + PATIENCE
     while len(records) < count:
-        for batch in consumer.poll(timeout_ms=200, max_records=count - len(records)).values():
+        for batch in consumer.poll(timeout_ms=POLL, max_records=count - len(records)).values():
             records.extend(batch)
         assert time.monotonic() < deadline, f"{len(records)} of {count} records came"
     return records
@@ -118,13 +127,12 @@ def values(records):
     return [record.value.decode() for record in records]
 
 
-class Member(threading.Thread):
+class Member(threading.Thread, ConsumerRebalanceListener):
     """A member of a group that reads in its own thread until it is stopped."""
 
     def __init__(self, topic, group, **options):
         super().__init__(daemon=True)
         self.consumer = KafkaConsumer(
-            topic,
             bootstrap_servers=SERVERS,
             group_id=group,
             auto_offset_reset="earliest",
@@ -136,18 +144,31 @@ class Member(threading.Thread):
         self.partitions = set()
         self.stopping = threading.Event()
         self.failure = None
+        self.consumer.subscribe([topic], listener=self)
         self.start()
 
     def run(self):
         try:
             while not self.stopping.is_set():
-                for batch in self.consumer.poll(timeout_ms=100).values():
+                for batch in self.consumer.poll(timeout_ms=POLL).values():
                     self.records.extend(batch)
-                self.partitions = {partition.partition for partition in self.consumer.assignment()}
+                with NEWS:
+                    NEWS.notify_all()
         except Exception as error:  # told by whoever waits for this member
             self.failure = error
         finally:
             self.consumer.close()
+
+    def on_partitions_revoked(self, revoked):
+        self.moved(self.partitions - {partition.partition for partition in revoked})
+
+    def on_partitions_assigned(self, assigned):
+        self.moved(self.partitions | {partition.partition for partition in assigned})
+
+    def moved(self, partitions):
+        with NEWS:
+            self.partitions = partitions
+            NEWS.notify_all()
 
     def stop(self):
         self.stopping.set()

@@ -73,13 +73,8 @@ fn landed(run: &Run, plain: bool) -> String {
             let text =
                 |bytes: Option<&[u8]>, none: &str| bytes.map_or(none.to_owned(), report::text);
             [
-                format!(
-                    "  partition {} offset {} {}",
-                    message.partition,
-                    message.offset,
-                    report::arrow(plain)
-                ),
-                text(message.value.as_deref(), "null"),
+                format!("  partition {} offset {}", message.partition, message.offset),
+                format!("{} {}", report::arrow(plain), text(message.value.as_deref(), "null")),
                 message
                     .key
                     .as_deref()

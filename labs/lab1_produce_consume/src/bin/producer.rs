@@ -61,7 +61,7 @@ async fn producer(args: &Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
 
 /// `u1 click 10 → lab1[2]@0  key=u1 crc32 % 3 = 2`
 fn line(plan: &Plan, Report { line, key, choice, result }: &Report, plain: bool) -> String {
-    let line = report::text(line);
+    let line = shortened(&report::text(line));
     let arrow = report::arrow(plain);
     let place = match result {
         Ok((partition, offset)) => report::place(&plan.topic, *partition, *offset),
@@ -69,6 +69,15 @@ fn line(plan: &Plan, Report { line, key, choice, result }: &Report, plain: bool)
     };
     let key = key.as_ref().map_or("no key,".to_owned(), |key| format!("key={}", report::text(key)));
     format!("{line} {arrow} {place}  {key} {choice}")
+}
+
+/// A line that fills the screen would hide what became of it.
+fn shortened(line: &str) -> String {
+    const SHOWN: usize = 100;
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}… ({} bytes)", &line[..end], line.len()),
+        None => line.to_owned(),
+    }
 }
 
 /// Shown while nothing is on its way, so that no report is printed into a line that is being typed.

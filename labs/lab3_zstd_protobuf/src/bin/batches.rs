@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Show only the last batches
+    /// Show only the last batches of each partition
     #[arg(long, value_name = "N")]
     last: Option<usize>,
 
@@ -35,16 +35,21 @@ fn main() -> ExitCode {
             "There is no topic {topic} yet. `make lab3-producer` makes it and sends something."
         );
         let batches = stored(&cluster, topic, 0).await?;
-        let shown = args.last.map_or(0, |last| batches.len().saturating_sub(last));
-        for batch in &batches[shown..] {
-            report::data(line(topic, batch))?;
+        for (n, batch) in batches.iter().enumerate() {
+            let behind = batches[n..].iter().filter(|other| other.partition == batch.partition);
+            if args.last.is_none_or(|last| behind.take(last + 1).count() <= last) {
+                report::data(line(topic, batch))?;
+            }
         }
         let records = batches.iter().map(|batch| batch.records).sum();
         let bytes: u64 = batches.iter().map(|batch| batch.bytes).sum();
         report::data(format!(
             "{} in {}, {bytes} bytes{}.",
             report::count(records, "record"),
-            report::count(batches.len() as u64, "batch").replace("batchs", "batches"),
+            match batches.len() {
+                1 => "1 batch".to_owned(),
+                n => format!("{n} batches"),
+            },
             each(bytes, records)
         ))?;
         Ok(ExitCode::SUCCESS)

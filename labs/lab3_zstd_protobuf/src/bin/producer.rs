@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lab3_zstd_protobuf::event::{Format, name_of};
 use lab3_zstd_protobuf::send::{Producer, Report, WhenFull};
 use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
+use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
 use shared::{report, topic};
 use std::process::ExitCode;
@@ -30,12 +31,16 @@ struct Args {
     rate: Option<u32>,
 
     /// What to do with an event while the queue is full
-    #[arg(long, value_name = "HOW", value_parser = ["wait", "drop"])]
-    when_full: Option<String>,
+    #[arg(long, value_name = "HOW")]
+    when_full: Option<WhenFull>,
 
     /// Give the first event a note of so many random letters
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(..=100_000_000))]
     note: Option<u32>,
+
+    /// Delete the topic and the consumers' group, then stop
+    #[arg(long)]
+    reset: bool,
 
     #[command(flatten)]
     flags: Flags,
@@ -49,12 +54,11 @@ fn main() -> ExitCode {
             report::data(text.trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let when_full = match args.when_full.as_deref() {
-            Some("drop") => WhenFull::Drop,
-            Some(_) => WhenFull::Wait,
-            None => config.lab.when_full,
-        };
-        let cluster = shared::client::Cluster::connect(&config).await?;
+        let when_full = args.when_full.unwrap_or(config.lab.when_full);
+        let cluster = Cluster::connect(&config).await?;
+        if args.reset {
+            return reset(&cluster, &config).await;
+        }
         let topic = topic::ensure(&cluster, &config.topic).await?;
         let what = format!("{} from seed {}", args.events, args.seed);
         report::note(shared::banner(
@@ -108,6 +112,20 @@ fn main() -> ExitCode {
         let stopped = shutdown.is_requested() && tally.failures() == 0;
         Ok(if tally.is_complete() || stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
+}
+
+async fn reset(cluster: &Cluster, config: &Config<Lab>) -> anyhow::Result<ExitCode> {
+    let name = &config.topic.name;
+    let gone = |was_there| if was_there { "deleted" } else { "was not there" };
+    report::data(format!("topic {name} {}", gone(topic::delete(cluster, name).await?)))?;
+    if let Some(group) = config.property(Client::Consumer, "group.id") {
+        let group = &group.value;
+        report::data(format!(
+            "group {group} {}",
+            gone(topic::delete_group(cluster, group).await?)
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Hides itself when stderr is no terminal.
