@@ -2,7 +2,7 @@
 
 mod hex;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, num::NonZero, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -176,18 +176,23 @@ fn topic(text: &str) -> Result<(String, i32), String> {
     parsed.ok_or_else(|| "write it as NAME:PARTITIONS, such as orders:3".to_owned())
 }
 
-#[tokio::main]
+// The broker has threads of its own; this one waits for the signal.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mut flags = Flags::parse();
     start_logging(flags.log_format);
     let done = match flags.command.take() {
-        Some(Command::Decode { hex, answer_to }) => decode(&hex, answer_to),
+        Some(Command::Decode { hex, answer_to }) => decode(&hex, answer_to.as_ref()),
         None => serve(flags).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mini-kafka: {error:#}");
+            // The broker's own errors are whole sentences; what lies below them would only repeat it.
+            match error.downcast_ref::<mini_kafka::Error>() {
+                Some(sentence) => eprintln!("mini-kafka: {sentence}"),
+                None => eprintln!("mini-kafka: {error:#}"),
+            }
             ExitCode::FAILURE
         }
     }
@@ -196,7 +201,8 @@ async fn main() -> ExitCode {
 async fn serve(flags: Flags) -> anyhow::Result<()> {
     // Before the first line on stdout, so that whoever waits for it may send a signal at once.
     let stop = stop_signal()?;
-    let mut builder = Broker::builder().port(flags.port);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder = Broker::builder().port(flags.port).threads(threads);
     if let Some(host) = flags.host {
         builder = builder.host(host);
     }
@@ -232,14 +238,14 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn decode(hex: &[String], answer_to: Option<(String, i16)>) -> anyhow::Result<()> {
+fn decode(hex: &[String], answer_to: Option<&(String, i16)>) -> anyhow::Result<()> {
     let text = if hex.is_empty() {
         std::io::read_to_string(std::io::stdin()).context("Could not read the frame from stdin")?
     } else {
         hex.join(" ")
     };
     let frame = hex::parse(&text).map_err(anyhow::Error::msg)?;
-    let answers = answer_to.as_ref().map(|(name, version)| (name.as_str(), *version));
+    let answers = answer_to.map(|(name, version)| (name.as_str(), *version));
     let explained = mini_kafka::decode(&frame, answers).map_err(anyhow::Error::msg)?;
     std::io::stdout().write_all(explained.as_bytes()).context("Could not write to stdout")
 }

@@ -137,6 +137,22 @@ fn check_command(line: &str, at: &str) {
     assert!(exists, "{at}: nothing checks the command {line:?}");
 }
 
+/// Rows of the form `file | code`: the code stands in the file.
+#[test]
+fn the_way_of_a_fetch_is_there() {
+    let text = fs::read_to_string(manifest("docs/architecture.md")).unwrap();
+    let rows = text.lines().filter_map(|line| {
+        let (link, rest) = line.split_once("](../")?.1.split_once(") | `")?;
+        Some((link, rest.split_once('`')?.0))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows.len() >= 5, "{rows:?}");
+    for (file, code) in rows {
+        let source = fs::read_to_string(manifest(file)).unwrap();
+        assert!(source.contains(code), "`{code}` does not stand in {file}");
+    }
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut broken = Vec::new();
