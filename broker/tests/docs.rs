@@ -32,9 +32,6 @@ use crate::{
 
 /// The suites of `integration_tests.rs` that run sections.
 const SUITES: [&str; 5] = ["kafkajs", "kafka_python", "confluent_kafka", "franz_go", "java"];
-/// Programs that a machine may lack. A section that needs one is then skipped; `REQUIRE_CLIENTS=1` forbids it.
-const OPTIONAL: [&str; 4] = ["kcat", "jq", "xxd", "tshark"];
-
 #[test]
 fn what_is_to_be_typed_prints_what_is_shown() {
     let mut failures = String::new();
@@ -47,7 +44,7 @@ fn what_is_to_be_typed_prints_what_is_shown() {
             if section.clients.is_some() || !has_console {
                 continue;
             }
-            if let Some(missing) = missing(section) {
+            if let Some(missing) = run::missing(section) {
                 say(&format!("{name}.md, {:?}: not run, there is no {missing}.", section.heading));
                 continue;
             }
@@ -211,29 +208,6 @@ fn documents() -> Vec<PathBuf> {
 
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// A program that a section needs and that this machine lacks.
-fn missing(section: &Section) -> Option<&'static str> {
-    let commands: Vec<String> = section
-        .blocks
-        .iter()
-        .filter(|block| block.language == "console")
-        .flat_map(|block| block.commands().into_iter().map(|(command, _)| command))
-        .collect();
-    let is_named = |program: &str| {
-        commands.iter().any(|command| command.split([' ', '|', '\n']).any(|word| word == program))
-    };
-    let missing = OPTIONAL.into_iter().find(|program| {
-        is_named(program)
-            && !Command::new("sh")
-                .args(["-c", &format!("command -v {program}")])
-                .output()
-                .is_ok_and(|found| found.status.success())
-    });
-    let required = std::env::var("REQUIRE_CLIENTS").is_ok_and(|required| required == "1");
-    assert!(!(required && missing.is_some()), "the documentation needs {missing:?}");
-    missing
 }
 
 /// Says something in spite of the test harness, which keeps what passing tests print.

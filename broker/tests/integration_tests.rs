@@ -221,6 +221,13 @@ impl Suite {
                 if section.clients.as_deref() != Some(self.name.as_str()) {
                     continue;
                 }
+                if let Some(missing) = run::missing(&section) {
+                    say(&format!(
+                        "{}: {:?} is not run, there is no {missing}.",
+                        self.name, section.heading
+                    ));
+                    continue;
+                }
                 if let Err(problems) = desk.run(&section, &mut corrections) {
                     failures +=
                         &format!("{}, {:?}:\n{problems}\n", path.display(), section.heading);

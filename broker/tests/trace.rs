@@ -7,7 +7,11 @@
 //! UPDATE_GOLDENFILES=1 cargo test -p mini-kafka --test trace    # record anew
 //! ```
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "batches are written by hand, and a test stops where it fails"
+)]
 
 #[path = "wire_conformance/answer.rs"]
 mod answer;

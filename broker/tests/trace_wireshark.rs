@@ -202,7 +202,7 @@ fn collect(tree: &Value, begin: u64, found: &mut Vec<(u64, u64, String, String)>
             }
         }
         Value::Array(elements) => {
-            elements.iter().for_each(|element| collect(element, begin, found))
+            elements.iter().for_each(|element| collect(element, begin, found));
         }
         _ => {}
     }

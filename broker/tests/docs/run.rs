@@ -18,6 +18,9 @@ use std::{
 
 use crate::markdown::{Block, Section};
 
+/// Programs that a machine may lack. A section that needs one is then skipped; `REQUIRE_CLIENTS=1` forbids it.
+const OPTIONAL: [&str; 4] = ["kcat", "jq", "xxd", "tshark"];
+
 /// Where sections are run, and with which programs.
 pub(crate) struct Desk {
     /// Files are written here.
@@ -173,6 +176,29 @@ fn at_port(text: &str, broker: Option<&(Broker, Option<&Block>)>) -> String {
         Some((broker, _)) => text.replace("localhost:9092", &broker.address),
         None => text.to_owned(),
     }
+}
+
+/// A program that a section needs and that this machine lacks.
+pub(crate) fn missing(section: &Section) -> Option<&'static str> {
+    let commands: Vec<String> = section
+        .blocks
+        .iter()
+        .filter(|block| block.language == "console")
+        .flat_map(|block| block.commands().into_iter().map(|(command, _)| command))
+        .collect();
+    let is_named = |program: &str| {
+        commands.iter().any(|command| command.split([' ', '|', '\n']).any(|word| word == program))
+    };
+    let missing = OPTIONAL.into_iter().find(|program| {
+        is_named(program)
+            && !Command::new("sh")
+                .args(["-c", &format!("command -v {program}")])
+                .output()
+                .is_ok_and(|found| found.status.success())
+    });
+    let required = std::env::var("REQUIRE_CLIENTS").is_ok_and(|required| required == "1");
+    assert!(!(required && missing.is_some()), "the documentation needs {missing:?}");
+    missing
 }
 
 /// A broker in a terminal of its own.
