@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
     Message, Shown, about,
     listing::{Field, Label, Seen, Value},
-    words,
+    words::{self, Part},
 };
+use crate::log::records::{self, Record};
 
 /// The request and its answer.
 pub(super) fn exchange(shown: &Shown) -> String {
@@ -109,12 +111,51 @@ fn plain(shown: &Shown, value: &Value) -> Json {
         Value::Float(value) => json!(value),
         Value::Uuid(id) => json!(id.to_string()),
         Value::String(string) => json!(words::cut(string, limit)),
-        Value::Bytes(bytes) => json!({"bytes": bytes.len(), "start": words::text(bytes, limit)}),
+        Value::Bytes(bytes) => json!({"bytes": bytes.len(), "start": words::plain(bytes, limit)}),
         Value::Records(records) => {
-            json!({"bytes": records.len(), "batches": shown.words.batches(records)})
+            let batches: Vec<Json> =
+                words::parts(records).iter().map(|part| batch(part, limit)).collect();
+            json!({"bytes": records.len(), "batches": batches})
         }
         Value::Tags(count) | Value::Tag(count) => json!(count),
     }
+}
+
+/// A batch with its records, or what stands there instead.
+fn batch(part: &Part, limit: usize) -> Json {
+    let batch = match part {
+        Part::Batch(batch) => batch,
+        Part::CutOff(bytes) => return json!({"bytes": bytes, "flaw": "cut off"}),
+        Part::NoBatch(bytes, code) => {
+            return json!({"bytes": bytes, "flaw": format!("no record batch ({code})")});
+        }
+    };
+    let text = |bytes: &Bytes| words::plain(bytes, limit);
+    let record = |record: Record| {
+        let headers = record
+            .headers
+            .iter()
+            .map(|(name, value)| json!([text(name), value.as_ref().map(text)]));
+        json!({
+            "offset": batch.base_offset + record.offset_delta,
+            "timestamp": record.timestamp,
+            "key": record.key.as_ref().map(text),
+            "value": record.value.as_ref().map(text),
+            "headers": headers.collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "bytes": batch.bytes.len(),
+        "base_offset": batch.base_offset,
+        "last_offset_delta": batch.last_offset_delta,
+        "compression": words::codec(batch),
+        "is_intact": batch.is_intact(),
+        "producer_id": batch.producer_id,
+        "producer_epoch": batch.producer_epoch,
+        "base_sequence": batch.base_sequence,
+        "record_count": batch.record_count,
+        "records": records::read(batch).map(record).collect::<Vec<_>>(),
+    })
 }
 
 /// Every field with its place in the frame and what it is for.

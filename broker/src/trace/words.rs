@@ -69,37 +69,67 @@ impl<'a> Words<'a> {
 
     /// The batches of a records field, a line each, with their records below.
     pub(super) fn batches(self, bytes: &[u8]) -> Vec<String> {
-        let mut bytes = Bytes::copy_from_slice(bytes);
         let mut lines = Vec::new();
-        loop {
-            match Batch::take(&mut bytes) {
-                Ok(Some(batch)) => {
+        for part in parts(bytes) {
+            match part {
+                Part::Batch(batch) => {
                     lines.push(describe(&batch));
                     lines.extend(records::read(&batch).map(|record| {
                         let offset = batch.base_offset + record.offset_delta;
                         format!("  {offset}: {}", describe_record(&record, self.style.limit))
                     }));
                 }
-                Ok(None) if bytes.is_empty() => return lines,
-                Ok(None) => {
-                    lines.push(format!("{} bytes of a batch that is cut off", bytes.len()));
-                    return lines;
+                Part::CutOff(len) => lines.push(format!("{len} bytes of a batch that is cut off")),
+                Part::NoBatch(len, code) => {
+                    lines.push(format!("{len} bytes that are no record batch ({code})"));
                 }
-                Err(code) => {
-                    lines.push(format!("{} bytes that are no record batch ({code})", bytes.len()));
-                    return lines;
-                }
+            }
+        }
+        lines
+    }
+}
+
+/// What a records field consists of.
+#[derive(Debug)]
+pub(super) enum Part {
+    Batch(Box<Batch>),
+    /// The beginning of a batch, of this many bytes, that the answer had no room for.
+    CutOff(usize),
+    /// So many bytes that are none.
+    NoBatch(usize, ErrorCode),
+}
+
+/// The parts of a records field.
+pub(super) fn parts(bytes: &[u8]) -> Vec<Part> {
+    let mut bytes = Bytes::copy_from_slice(bytes);
+    let mut parts = Vec::new();
+    loop {
+        match Batch::take(&mut bytes) {
+            Ok(Some(batch)) => parts.push(Part::Batch(Box::new(batch))),
+            Ok(None) if bytes.is_empty() => return parts,
+            Ok(None) => {
+                parts.push(Part::CutOff(bytes.len()));
+                return parts;
+            }
+            Err(code) => {
+                parts.push(Part::NoBatch(bytes.len(), code));
+                return parts;
             }
         }
     }
 }
 
+/// The name of a batch's codec.
+pub(super) fn codec(batch: &Batch) -> String {
+    batch
+        .compression()
+        .map_or("unknown codec".to_owned(), |codec| format!("{codec:?}").to_lowercase())
+}
+
 fn describe(batch: &Batch) -> String {
     let first = batch.base_offset;
     let last = first + i64::from(batch.last_offset_delta);
-    let codec = batch
-        .compression()
-        .map_or("unknown codec".to_owned(), |codec| format!("{codec:?}").to_lowercase());
+    let codec = codec(batch);
     let crc = if batch.is_intact() { "crc right" } else { "crc WRONG" };
     let mut said = format!(
         "batch {first}..={last}: {} record{}, {} bytes, compression {codec}, {crc}",
@@ -134,11 +164,21 @@ fn describe_record(record: &Record, limit: usize) -> String {
 
 /// Bytes as a quoted string if they are one, otherwise in hexadecimal.
 pub(super) fn text(bytes: &[u8], limit: usize) -> String {
-    if let Ok(string) = std::str::from_utf8(bytes)
-        && !string.chars().any(|c| c.is_control() && !c.is_ascii_whitespace())
-    {
-        return quote(string, limit);
-    }
+    string(bytes).map_or_else(|| hexadecimal(bytes, limit), |string| quote(string, limit))
+}
+
+/// The same without quotes, for tools.
+pub(super) fn plain(bytes: &[u8], limit: usize) -> String {
+    string(bytes).map_or_else(|| hexadecimal(bytes, limit), |string| cut(string, limit).to_owned())
+}
+
+/// Bytes as a string that can be shown.
+fn string(bytes: &[u8]) -> Option<&str> {
+    let is_shown = |c: char| !c.is_control() || c.is_ascii_whitespace();
+    std::str::from_utf8(bytes).ok().filter(|string| string.chars().all(is_shown))
+}
+
+fn hexadecimal(bytes: &[u8], limit: usize) -> String {
     let shown = bytes.iter().take(limit / 2).map(|byte| format!("{byte:02x}"));
     let more = if bytes.len() > limit / 2 { "…" } else { "" };
     format!("0x{}{more}", shown.collect::<String>())
