@@ -62,8 +62,11 @@ impl Lab {
         self.config.topic.name.clone()
     }
 
-    /// A number for the next request, 1, 2, 3 …
+    /// A number for the next request, 1, 2, 3 …; 0 for all that nobody sees.
     pub fn next_id(&mut self) -> i32 {
+        if self.story.hushed {
+            return 0;
+        }
         self.last_id += 1;
         self.last_id
     }

@@ -9,7 +9,7 @@ use lab5_wire_protocol::show::{self, Style};
 use lab5_wire_protocol::stages::mistakes::MISTAKES;
 use lab5_wire_protocol::stages::{STAGES, Stage};
 use lab5_wire_protocol::story::{Event, Story};
-use lab5_wire_protocol::{Lab, PROGRAM, names_a_broker};
+use lab5_wire_protocol::{Lab, PROGRAM, names_a_broker, ready};
 use mini_kafka::Broker;
 use shared::client::{Cluster, NoBroker};
 use shared::config::{Client, Config, Flags, NoLab};
@@ -158,7 +158,7 @@ async fn run(command: &Command, config: Config<NoLab>, flags: &Flags) -> anyhow:
     if let Command::Reset(_) = command {
         return reset(&cluster, &config).await;
     }
-    let provisioned = topic::ensure(&cluster, &config.topic).await?;
+    let provisioned = ready::topic(&cluster, &config).await?;
     report::note(shared::banner(&config, Client::Consumer, &cluster, &provisioned, None));
     match command {
         Command::Check(check) => all_checks(check, &config).await,
@@ -196,7 +196,8 @@ async fn all_checks(check: &Check, config: &Config<NoLab>) -> anyhow::Result<Exi
 }
 
 async fn one_stage(run: &Run, config: Config<NoLab>, plain: bool) -> anyhow::Result<ExitCode> {
-    let style = Style { plain, all: run.all };
+    // The mistakes are many, and their frames those of earlier stages.
+    let style = Style { plain, all: run.all, brief: run.stage.number == 8 && !run.all };
     // A reader who has seen enough (`… | head`) is noticed at the end.
     let only_hex = run.hex;
     let story = Story::new(move |event| {

@@ -7,6 +7,10 @@
 use crate::Lab;
 use crate::connection::Connection;
 use anyhow::{Context as _, bail};
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use shared::client::Cluster;
+use shared::config::{Config, NoLab, Topic};
+use shared::topic::{self, Provisioned};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -73,4 +77,21 @@ impl Lab {
             }
         }
     }
+}
+
+/// Makes the lab's topic if it is missing, so that time does not delete what it holds: the exercise's records are years
+/// old, and Kafka looks at a record's own timestamp when it deletes what is older than `retention.ms`, by default a week.
+///
+/// # Errors
+/// When the broker refuses or does not answer.
+pub async fn topic(cluster: &Cluster, config: &Config<NoLab>) -> anyhow::Result<Provisioned> {
+    let Topic { name, partitions, .. } = &config.topic;
+    if cluster.partitions(name).await?.is_none() {
+        let new =
+            NewTopic::new(name, *partitions, TopicReplication::Fixed(-1)).set("retention.ms", "-1");
+        let made = cluster.admin().create_topics([&new], &AdminOptions::new()).await;
+        // What it says, and whether somebody else was faster, `ensure` finds out.
+        made.context("The topic could not be made")?;
+    }
+    topic::ensure(cluster, &config.topic).await
 }

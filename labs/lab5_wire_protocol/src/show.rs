@@ -18,6 +18,8 @@ pub struct Style {
     pub plain: bool,
     /// Every field and every byte.
     pub all: bool,
+    /// No bytes at all, only what was sent and received.
+    pub brief: bool,
 }
 
 /// The event as a person reads it.
@@ -47,6 +49,9 @@ pub fn received(plain: bool) -> &'static str {
 /// Offset, bytes, field, value, meaning.
 pub fn listing(arrow: &str, frame: &Frame, style: Style) -> String {
     let mut text = format!("\n{arrow}{}, {} bytes", frame.title, frame.bytes.len());
+    if style.brief {
+        return text.trim_start().to_owned();
+    }
     let mut left_out = 0;
     for field in &frame.fields {
         if field.minor && !style.all {

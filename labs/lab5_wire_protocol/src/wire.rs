@@ -344,7 +344,7 @@ impl Decoder {
             self.note(taken, "size", "", "");
             self.take("tagged_field", usize::try_from(size)?, "")?;
         }
-        self.merge(before, "tagged_fields", n, "", true);
+        self.merge(before, "tagged_fields", n, "", false);
         Ok(())
     }
 

@@ -134,20 +134,19 @@ pub fn differences(right: &Frame, mine: &[u8]) -> Vec<String> {
         let range = field.range.clone();
         let wanted = &right.bytes[range.clone()];
         let (first, last) = (range.start, range.end - 1);
-        match mine.get(range) {
-            Some(found) if found == wanted => {}
-            Some(found) => faults.push(format!(
+        let fault = match mine.get(range) {
+            Some(found) if found == wanted => continue,
+            Some(found) => format!(
                 "bytes {first} to {last}, {}: {} should be {}, {} ({}).",
                 field.name,
                 hex(found),
                 hex(wanted),
                 field.value,
                 field.meaning
-            )),
-            None => {
-                faults.push(format!("bytes {first} to {last}, {}: they are missing.", field.name))
-            }
-        }
+            ),
+            None => format!("bytes {first} to {last}, {}: they are missing.", field.name),
+        };
+        faults.push(fault);
         if faults.len() > 2 {
             // The fields behind are shifted, most likely; more sentences would not help.
             break;

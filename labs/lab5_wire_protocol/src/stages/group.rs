@@ -299,7 +299,8 @@ fn join(id: i32, group: &str, member: &str, topic: &str) -> Frame {
         REBALANCE_TIMEOUT,
         "how long the group waits for you in a rebalance",
     );
-    to.string("member_id", member, "empty: new here");
+    let whose = if member.is_empty() { "empty: new here" } else { "as the broker gave it" };
+    to.string("member_id", member, whose);
     to.string("protocol_type", "consumer", "what the bytes below are; Connect has another");
     to.i32("protocols", 1, "an array: the assignors you know");
     to.string("name", "range", "all members must have one in common");

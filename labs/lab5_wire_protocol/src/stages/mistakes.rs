@@ -183,7 +183,11 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
         let answer = lab.make(mistake).await?;
         lab.story.check(
             answer == mistake.answer,
-            format!("{}: {answer}\n       {}", mistake.what, mistake.why),
+            format!(
+                "{answer}
+       {}",
+                mistake.why
+            ),
             format!("{}: {answer}. Kafka's answer is {}.", mistake.what, mistake.answer),
         );
     }
