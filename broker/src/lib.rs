@@ -23,12 +23,15 @@ mod settings;
 mod trace;
 mod wire;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 pub(crate) use crate::error_code::ErrorCode;
 use crate::{
     cluster::{Cluster, NewTopic},
-    server::Server,
+    server::{Plan, Server, Starting},
     settings::Settings,
 };
 pub use crate::{
@@ -67,7 +70,7 @@ pub fn apis() -> Vec<Api> {
     apis
 }
 
-/// A running broker. Dropping it stops it.
+/// A running broker, on a thread and a runtime of its own. Dropping it stops it: its port is free then.
 #[derive(Debug)]
 #[must_use = "a broker stops when it is dropped: keep it in a variable"]
 pub struct Broker {
@@ -80,7 +83,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// Only if the machine has no free port.
+    /// Only if the machine has no free port or no thread to spare.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
@@ -95,21 +98,15 @@ impl Broker {
         &self.bootstrap_servers
     }
 
-    /// Stops the broker and waits until its port is free and every connection is closed.
+    /// Stops the broker and waits until its port is free and every connection is closed, without blocking as a drop
+    /// does.
     pub async fn shutdown(self) {
-        self.server.stop();
-        self.server.stopped().await;
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.server.stop();
+        self.server.stop().await;
     }
 }
 
 /// What a broker shall be like.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use = "call start()"]
 pub struct Builder {
     host: Option<String>,
@@ -117,6 +114,20 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     topics: Vec<(String, i32)>,
     trace: Option<Trace>,
+    threads: usize,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            host: None,
+            port: 0,
+            settings: Vec::new(),
+            topics: Vec::new(),
+            trace: None,
+            threads: 1,
+        }
+    }
 }
 
 impl Builder {
@@ -150,13 +161,45 @@ impl Builder {
         self
     }
 
-    /// Starts the broker on the current Tokio runtime; it accepts connections when this returns.
+    /// How many threads answer requests: 1 unless set, which is plenty for a test.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Starts the broker; it accepts connections when this returns.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] for a setting or topic that Kafka would refuse, [`Error::Listen`] for an address that
     /// cannot be had.
     pub async fn start(self) -> Result<Broker, Error> {
+        let (host, port) = (self.host.clone(), self.port);
+        let server = match Server::start(self.plan()?) {
+            Ok(starting) => starting.finish().await,
+            Err(error) => Err(error),
+        };
+        running(server, host.as_deref(), port)
+    }
+
+    /// The same for a test or a program without a runtime; it must not be called inside one.
+    ///
+    /// ```
+    /// let broker = mini_kafka::Broker::builder().start_blocking()?;
+    /// println!("{}", broker.bootstrap_servers());
+    /// # Ok::<(), mini_kafka::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_blocking(self) -> Result<Broker, Error> {
+        let (host, port) = (self.host.clone(), self.port);
+        let server = Server::start(self.plan()?).and_then(Starting::finish_blocking);
+        running(server, host.as_deref(), port)
+    }
+
+    fn plan(self) -> Result<Plan, Error> {
         let mut settings = Settings::default();
         for (name, value) in &self.settings {
             settings.set(name, value).map_err(|bad| Error::Setting(bad.to_string()))?;
@@ -166,14 +209,15 @@ impl Builder {
             let new = NewTopic { name, partitions, overrides: [].into() };
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;
         }
-        let host = self.host.as_deref();
-        let listening = server::bind(host, self.port)
-            .await
-            .and_then(|listeners| Server::start(listeners, cluster, self.trace));
-        let server = listening.map_err(|source| Error::listen(host, self.port, source))?;
-        let bootstrap_servers = reachable(server.addresses[0]).to_string();
-        Ok(Broker { server, bootstrap_servers })
+        let Self { host, port, threads, trace, .. } = self;
+        Ok(Plan { host, port, threads, cluster, trace })
     }
+}
+
+fn running(server: io::Result<Server>, host: Option<&str>, port: u16) -> Result<Broker, Error> {
+    let server = server.map_err(|source| Error::listen(host, port, source))?;
+    let bootstrap_servers = reachable(server.addresses[0]).to_string();
+    Ok(Broker { server, bootstrap_servers })
 }
 
 /// The address to connect to for one that is listened on: every address of the machine includes its loopback.

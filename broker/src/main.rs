@@ -2,7 +2,7 @@
 
 mod hex;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, num::NonZero, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -176,7 +176,8 @@ fn topic(text: &str) -> Result<(String, i32), String> {
     parsed.ok_or_else(|| "write it as NAME:PARTITIONS, such as orders:3".to_owned())
 }
 
-#[tokio::main]
+// The broker has threads of its own; this one waits for the signal.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mut flags = Flags::parse();
     start_logging(flags.log_format);
@@ -196,7 +197,8 @@ async fn main() -> ExitCode {
 async fn serve(flags: Flags) -> anyhow::Result<()> {
     // Before the first line on stdout, so that whoever waits for it may send a signal at once.
     let stop = stop_signal()?;
-    let mut builder = Broker::builder().port(flags.port);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut builder = Broker::builder().port(flags.port).threads(threads);
     if let Some(host) = flags.host {
         builder = builder.host(host);
     }

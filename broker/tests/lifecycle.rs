@@ -26,6 +26,31 @@ async fn many_brokers_run_in_one_process() {
     assert_eq!(addresses.len(), 100);
 }
 
+/// Closing a consumer blocks until the broker has answered; a broker on the runtime of the test would wait for it.
+#[tokio::test]
+async fn a_client_that_blocks_the_only_thread_of_the_test_is_served() {
+    let broker = Broker::start().await.unwrap();
+    let mut client = TcpStream::connect(broker.bootstrap_servers()).unwrap();
+    client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
+    let mut answer = [0; 8];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[4..], [0, 0, 0, 7]);
+}
+
+#[test]
+fn a_test_without_a_runtime_can_have_a_broker() {
+    let broker = Broker::builder().start_blocking().unwrap();
+    TcpStream::connect(broker.bootstrap_servers()).unwrap();
+}
+
+#[test]
+fn a_dropped_broker_has_freed_its_port() {
+    let broker = Broker::builder().start_blocking().unwrap();
+    let address = address(&broker);
+    drop(broker);
+    TcpListener::bind(address).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_loopbacks_are_served_on_one_port() {
     let broker = Broker::start().await.unwrap();
