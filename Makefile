@@ -3,6 +3,7 @@
 #   BROKER=memory|docker       which broker `make up` starts                   make up BROKER=docker
 #   BOOTSTRAP=host:port        the broker the labs talk to                     make producer-keyed BOOTSTRAP=localhost:9192
 #   CONFIG=file.toml           a configuration of your own                     make producer-keyed CONFIG=mine.toml
+#   STAGE=3                    a stage of Lab 5                                make lab5-stage STAGE=3
 #   ARGS='…'                   further flags for the program that is run       make server ARGS='--port 9093'
 
 BROKER ?= memory
@@ -113,6 +114,24 @@ schemas-validate: tools ## Are the schemas valid, and compatible with the last c
 
 schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: and hand it to kubectl)
 	$(MAKE) -C labs/schemas sync
+
+##@ Lab 5: the protocol by hand
+
+lab5 = labs/lab5_wire_protocol
+STAGE ?= 1
+
+.PHONY: lab5-check lab5-stage lab5-predict lab5-reset
+lab5-check: tools ## Which of the eight stages pass?
+	$(call run,lab5,check $(call config,$(lab5)/lab5.toml))
+
+lab5-stage: tools ## One stage, with every byte that goes out and comes in (STAGE=3)
+	$(call run,lab5,stage $(STAGE) $(call config,$(lab5)/lab5.toml))
+
+lab5-predict: tools ## A question about a stage, your answer, and the broker's (STAGE=3)
+	$(call run,lab5,predict $(STAGE) $(call config,$(lab5)/lab5.toml))
+
+lab5-reset: tools ## Forget what Lab 5 did: its topic and group
+	$(call run,lab5,reset $(call config,$(lab5)/lab5.toml))
 
 ##@ Habits
 

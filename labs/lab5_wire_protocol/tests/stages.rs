@@ -172,3 +172,17 @@ async fn the_leader_decides() {
     assert!(lab.story.checks().any(|check| check.sentence == obeyed));
     ground.clear().await;
 }
+
+/// The README's table of what to break quotes the checks.
+#[test]
+fn the_readme_quotes_the_checks() {
+    const README: &str = include_str!("../README.md");
+    let quotes: Vec<&str> =
+        README.lines().filter(|line| line.starts_with("| ") && line.ends_with("` |")).collect();
+    let said = [include_str!("stages.rs"), include_str!("../src/batch.rs")].concat();
+    assert!(quotes.len() > 6, "{quotes:?}");
+    for line in quotes {
+        let quote = line.trim_end_matches("` |").rsplit('`').next().unwrap();
+        assert!(said.contains(quote), "no test expects: {quote}");
+    }
+}

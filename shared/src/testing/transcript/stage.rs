@@ -53,10 +53,10 @@ impl<'a> Stage<'a> {
         for file in lesson.files {
             let text = fs::read_to_string(root.join(file))
                 .with_context(|| format!("{file} cannot be read"))?;
-            fs::write(
-                folder.path().join(file),
-                text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}")),
-            )?;
+            // A command that names the file has the alias in it too.
+            let copy = folder.path().join(file.replace(lesson.names, &alias));
+            fs::create_dir_all(copy.parent().unwrap_or(folder.path()))?;
+            fs::write(copy, text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}")))?;
         }
         Ok(Self {
             lesson,
@@ -221,8 +221,16 @@ impl<'a> Stage<'a> {
     fn translation(&self) -> impl Fn(&str) -> String + Send + 'static {
         let (address, alias, name) =
             (self.address.clone(), self.alias.clone(), self.lesson.names.to_owned());
+        // A hex dump shows the name's bytes.
+        let hex = |name: &str| {
+            let bytes: Vec<_> = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+            bytes.join(" ")
+        };
+        let (alias_hex, name_hex) = (hex(&alias), hex(&name));
         move |line| {
-            line.replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS).replace(&alias, &name)
+            line.replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS)
+                .replace(&alias, &name)
+                .replace(&alias_hex, &name_hex)
         }
     }
 
