@@ -116,7 +116,7 @@ impl Lab {
         let bytes = match to.receive(limit).await? {
             Reply::Frame(bytes) => bytes,
             Reply::Closed => bail!(
-                "{title}: the broker closed the connection, as it does with what it cannot read."
+                "{title}: the broker closed the connection. It could not read the request, or it was stopped."
             ),
             Reply::Silence => {
                 bail!(

@@ -153,13 +153,19 @@ async fn reachable(
     Ok((Config::load(&PROGRAM, &own)?, Some(broker)))
 }
 
-async fn run(command: &Command, config: Config<NoLab>, flags: &Flags) -> anyhow::Result<ExitCode> {
+async fn run(
+    command: &Command,
+    mut config: Config<NoLab>,
+    flags: &Flags,
+) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::connect(&config).await?;
     if let Command::Reset(_) = command {
         return reset(&cluster, &config).await;
     }
     let provisioned = ready::topic(&cluster, &config).await?;
     report::note(shared::banner(&config, Client::Consumer, &cluster, &provisioned, None));
+    // A topic that was there before may have another number; stage 7 shares out what there is.
+    config.topic.partitions = provisioned.partitions();
     match command {
         Command::Check(check) => all_checks(check, &config).await,
         Command::Stage(stage) => one_stage(stage, config, flags.plain).await,

@@ -24,7 +24,7 @@ impl Lab {
     /// Waits until partition 0 has a leader that serves it, the group a coordinator, and producers get their ids.
     ///
     /// # Errors
-    /// When it takes more than [`PATIENCE`], or when nobody answers.
+    /// When it takes more than half a minute, or when nobody answers.
     pub async fn ready(&mut self) -> anyhow::Result<()> {
         self.story.hushed = true;
         let waited = timeout(PATIENCE, async {

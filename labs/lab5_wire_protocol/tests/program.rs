@@ -82,6 +82,22 @@ fn a_stage_that_does_not_exist_is_wrong_usage() {
     assert!(text(&run(&["stage", "9"]).stderr).contains("the stages are 1 to 8"));
 }
 
+/// Ten records to a batch, and stage 6 wants a hundred in one.
+#[test]
+fn a_stage_that_does_not_pass_has_a_code_of_its_own() {
+    let config = config_at(&dead_address());
+    for command in ["check", "stage"] {
+        let more = ["-X", "batch.num.messages=10", "--config", config.path().to_str().unwrap()];
+        let output = run(&[&[command, "6"][..], &more].concat());
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stdout).contains("record_count is 10, not 100"),
+            "{}",
+            text(&output.stdout)
+        );
+    }
+}
+
 #[test]
 fn a_question_without_an_answer_is_shown() {
     let config = config_at(&dead_address());

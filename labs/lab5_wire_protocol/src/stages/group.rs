@@ -46,6 +46,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     lab.story.say("You are the leader, so you assign: everything to yourself.");
     let all: Vec<i32> = (0..partitions).collect();
     let got = lab.sync(&mut to, &mine, &[(mine.member.clone(), all.clone())]).await?;
+    alone(lab, got.0)?;
     lab.story.check(
         got == (0, all.clone()),
         format!("SyncGroup gives you what you wrote: partitions {all:?}"),
@@ -62,7 +63,12 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let (consumer, mut rebalances) = client::consumer(&lab.config, None)?;
     consumer.subscribe(&[&topic])?;
     // librdkafka does its part of a rebalance only while somebody reads.
-    let reading = tokio::spawn(async move { while consumer.recv().await.is_ok() {} });
+    let reading = tokio::spawn(async move {
+        loop {
+            // Records are not what this is about, and librdkafka comes back from errors by itself.
+            let _ = consumer.recv().await;
+        }
+    });
     let led = lead(lab, &mut to, &mine, &mut rebalances).await;
     reading.abort();
     // Its end takes the consumer out of the group.
@@ -128,6 +134,7 @@ async fn lead(
     let got = lab
         .sync(to, &joined, &[(mine.member.clone(), keep.clone()), (other.clone(), rest.clone())])
         .await?;
+    alone(lab, got.0)?;
     lab.story.check(
         got == (0, keep.clone()),
         format!("SyncGroup gives you {keep:?}"),
@@ -148,6 +155,17 @@ async fn lead(
         theirs.len() == usize::try_from(lab.config.topic.partitions)?,
         format!("the real consumer leads, and gives itself {theirs:?}"),
         format!("the real consumer reads {theirs:?}"),
+    );
+    Ok(())
+}
+
+/// Somebody else who joins spoils the lesson, and should be named.
+fn alone(lab: &Lab, error: i16) -> anyhow::Result<()> {
+    ensure!(
+        error != REBALANCE_IN_PROGRESS,
+        "SyncGroup: the broker answers {}. Somebody else has joined group {}; stop them first, or use -X group.id=another.",
+        errors::named(error),
+        lab.group()
     );
     Ok(())
 }

@@ -34,7 +34,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     lab.story.check(
         first.error == 0,
         format!("the broker stored it: its first record has offset {}", first.base_offset),
-        format!("the broker answers {}. {}", errors::named(first.error), first.message),
+        format!("the broker answers {}. {}", errors::named(first.error), first.message).trim_end(),
     );
     if first.error != 0 {
         return Ok(());
