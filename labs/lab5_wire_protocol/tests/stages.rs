@@ -138,7 +138,7 @@ async fn a_mistake_in_the_exercise_is_named() {
         (
             2,
             Exercise { compact: |length| length, ..EXERCISE },
-            &["bytes 19 to 19, topics: 01 should be 02"],
+            &["byte 19, topics: 01 should be 02"],
         ),
         (
             3,

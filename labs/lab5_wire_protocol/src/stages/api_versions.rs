@@ -133,18 +133,21 @@ pub fn differences(right: &Frame, mine: &[u8]) -> Vec<String> {
     for field in &right.fields[1..] {
         let range = field.range.clone();
         let wanted = &right.bytes[range.clone()];
-        let (first, last) = (range.start, range.end - 1);
+        let at = match range.len() {
+            1 => format!("byte {}", range.start),
+            _ => format!("bytes {} to {}", range.start, range.end - 1),
+        };
         let fault = match mine.get(range) {
             Some(found) if found == wanted => continue,
             Some(found) => format!(
-                "bytes {first} to {last}, {}: {} should be {}, {} ({}).",
+                "{at}, {}: {} should be {}, {} ({}).",
                 field.name,
                 hex(found),
                 hex(wanted),
                 field.value,
                 field.meaning
             ),
-            None => format!("bytes {first} to {last}, {}: they are missing.", field.name),
+            None => format!("{at}, {}: missing.", field.name),
         };
         faults.push(fault);
         if faults.len() > 2 {

@@ -14,7 +14,8 @@ use anyhow::{bail, ensure};
 use std::fmt;
 use std::time::Duration;
 
-/// How long silence must last to count.
+/// How long silence must last to count. Only a longer wait tells it from a slow broker, so where an answer is expected it
+/// may take [`LIMIT`].
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// What a broker does.
@@ -210,9 +211,9 @@ impl Lab {
             }
             Kind::Acks => self.produce_code(&mut to, &batch, 0, 7).await,
             Kind::NoPartition => self.produce_code(&mut to, &batch, 99, -1).await,
-            Kind::FrameTooLong => self.hello(&mut to, |length| length + 1).await,
-            Kind::FrameTooShort => self.hello(&mut to, |length| length - 1).await,
-            Kind::FrameHuge => self.hello(&mut to, |_| i32::MAX).await,
+            Kind::FrameTooLong => self.hello(&mut to, |length| length + 1, SILENCE).await,
+            Kind::FrameTooShort => self.hello(&mut to, |length| length - 1, LIMIT).await,
+            Kind::FrameHuge => self.hello(&mut to, |_| i32::MAX, LIMIT).await,
             Kind::HelloFromTheFuture => {
                 let request = Encoder::flexible(
                     "ApiVersions version 127",
@@ -222,12 +223,12 @@ impl Lab {
                     "lab5",
                 );
                 let parse = |from: &mut Decoder| api_versions::parse(from).map(|(error, _)| error);
-                self.answer(&mut to, request.finish(), parse).await
+                self.answer(&mut to, request.finish(), LIMIT, parse).await
             }
             Kind::MetadataFromTheFuture => {
                 let request =
                     Encoder::flexible("Metadata version 127", 3, 127, self.next_id(), "lab5");
-                self.answer(&mut to, request.finish(), |_| Ok(0)).await
+                self.answer(&mut to, request.finish(), LIMIT, |_| Ok(0)).await
             }
             Kind::BehindTheEnd => self.fetch_code(&mut to, 1 << 40, epoch).await,
             Kind::LeaderEpoch => self.fetch_code(&mut to, 0, epoch + 1).await,
@@ -243,6 +244,7 @@ impl Lab {
         &mut self,
         to: &mut Connection,
         length: fn(i32) -> i32,
+        limit: Duration,
     ) -> anyhow::Result<Answer> {
         let mut request =
             Encoder::request("ApiVersions version 0", api_versions::KEY, 0, self.next_id(), "lab5")
@@ -252,7 +254,8 @@ impl Lab {
         request.bytes[..4].copy_from_slice(&wrong.to_be_bytes());
         request.fields[0].value = wrong.to_string();
         request.fields[0].meaning = "it is wrong";
-        self.answer(to, request, |from| api_versions::parse(from).map(|(error, _)| error)).await
+        let parse = |from: &mut Decoder| api_versions::parse(from).map(|(error, _)| error);
+        self.answer(to, request, limit, parse).await
     }
 
     async fn produce_code(
@@ -263,7 +266,8 @@ impl Lab {
         acks: i16,
     ) -> anyhow::Result<Answer> {
         let request = produce::request(self.next_id(), &self.topic(), partition, acks, batch);
-        self.answer(to, request, |from| produce::parse(from).map(|produced| produced.error)).await
+        let parse = |from: &mut Decoder| produce::parse(from).map(|produced| produced.error);
+        self.answer(to, request, LIMIT, parse).await
     }
 
     async fn fetch_code(
@@ -273,7 +277,8 @@ impl Lab {
         epoch: i32,
     ) -> anyhow::Result<Answer> {
         let request = fetch::request(self.next_id(), &self.topic(), offset, epoch);
-        self.answer(to, request, |from| fetch::parse(from).map(|fetched| fetched.error)).await
+        let parse = |from: &mut Decoder| fetch::parse(from).map(|fetched| fetched.error);
+        self.answer(to, request, LIMIT, parse).await
     }
 
     /// A batch with a producer id that is fine, and a second one that is not.
@@ -348,13 +353,14 @@ impl Lab {
         &mut self,
         to: &mut Connection,
         request: Frame,
+        limit: Duration,
         parse: impl FnOnce(&mut Decoder) -> anyhow::Result<i16>,
     ) -> anyhow::Result<Answer> {
         let title = request.title.clone();
         let id = request.bytes.get(8..12).map(<[u8]>::to_vec);
         to.send(&request.bytes).await?;
         self.story.tell(Event::Sent(request));
-        Ok(match to.receive(SILENCE).await? {
+        Ok(match to.receive(limit).await? {
             Reply::Frame(bytes) => {
                 let title = format!("answer to {title}");
                 Answer::Error(self.read(&title, bytes, id.as_deref(), Header::Classic, parse)?)
