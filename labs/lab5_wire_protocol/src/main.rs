@@ -108,6 +108,9 @@ fn main() -> ExitCode {
         }
         // Ctrl-C may come in the middle of a frame: the connection ends, and the broker with it or the member's session.
         until(shutdown, async {
+            if let Command::Reset(_) = command {
+                return reset(&config).await;
+            }
             let (config, broker) = reachable(config, &flags).await?;
             let ended = run(&command, config, &flags).await;
             if let Some(broker) = broker {
@@ -159,9 +162,6 @@ async fn run(
     flags: &Flags,
 ) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::connect(&config).await?;
-    if let Command::Reset(_) = command {
-        return reset(&cluster, &config).await;
-    }
     let provisioned = ready::topic(&cluster, &config).await?;
     report::note(shared::banner(&config, Client::Consumer, &cluster, &provisioned, None));
     // A topic that was there before may have another number; stage 7 shares out what there is.
@@ -305,14 +305,16 @@ async fn typed(lines: &mut tokio::sync::mpsc::Receiver<Vec<u8>>, prompt: &str) -
     Some(report::text(&line).trim().to_lowercase())
 }
 
-async fn reset(cluster: &Cluster, config: &Config<NoLab>) -> anyhow::Result<ExitCode> {
+/// On a broker that runs: one of our own would have nothing to forget.
+async fn reset(config: &Config<NoLab>) -> anyhow::Result<ExitCode> {
+    let cluster = Cluster::connect(config).await?;
     if let Some(group) = config.property(Client::Consumer, "group.id")
-        && topic::delete_group(cluster, &group.value).await?
+        && topic::delete_group(&cluster, &group.value).await?
     {
         report::data(format!("Deleted group {} with its offsets.", group.value))?;
     }
     let name = &config.topic.name;
-    if topic::delete(cluster, name).await? {
+    if topic::delete(&cluster, name).await? {
         report::data(format!("Deleted topic {name} with its messages."))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -61,6 +61,7 @@ fn a_broker_that_was_named_must_answer() {
         &["check", "-b", &address][..],
         &["stage", "1", "-b", &address],
         &["predict", "1", "-b", &address],
+        &["reset", "-b", &address],
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));

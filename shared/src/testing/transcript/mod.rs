@@ -48,6 +48,7 @@ mod terminal;
 
 use readme::{parse, rewritten};
 use stage::Stage;
+pub use stage::alias;
 use std::fs;
 use std::path::Path;
 
@@ -69,6 +70,15 @@ pub struct Lesson<'a> {
 /// # Panics
 /// When something was printed that is not written, or the other way round.
 pub fn play(lesson: &Lesson<'_>) {
+    play_with(lesson, &[]);
+}
+
+/// Like [`play`], and wherever the README or a file says the first of a pair, the second stands in for it: a port that
+/// is free for one that is fixed, a name of one's own ([`alias`]) for one that others may have too.
+///
+/// # Panics
+/// When something was printed that is not written, or the other way round.
+pub fn play_with(lesson: &Lesson<'_>, stand_ins: &[(&str, String)]) {
     let readme = Path::new(lesson.readme);
     let text =
         fs::read_to_string(readme).unwrap_or_else(|error| panic!("{}: {error}", readme.display()));
@@ -76,7 +86,8 @@ pub fn play(lesson: &Lesson<'_>) {
     assert!(!scenes.is_empty(), "{}: no console block to play", readme.display());
 
     let record = std::env::var("UPDATE").is_ok_and(|update| update == "1");
-    let mut stage = Stage::new(lesson, record).unwrap_or_else(|error| panic!("{error:#}"));
+    let mut stage =
+        Stage::new(lesson, stand_ins, record).unwrap_or_else(|error| panic!("{error:#}"));
     let result = stage.play(&scenes);
     stage.clear();
     match result {

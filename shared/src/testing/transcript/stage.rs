@@ -14,8 +14,15 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// What the reader's shell may have set, and this test must not see.
-const FORGOTTEN: [&str; 6] =
-    ["LAB_CONFIG", "LOG_FORMAT", "RUST_LOG", "KAFKA_BROKER", "KAFKA_HOST_IP", "CLICOLOR_FORCE"];
+const FORGOTTEN: [&str; 7] = [
+    "LAB_CONFIG",
+    "LOG_FORMAT",
+    "RUST_LOG",
+    "KAFKA_BROKER",
+    "KAFKA_HOST_IP",
+    "KAFKA_LAUNCHER",
+    "CLICOLOR_FORCE",
+];
 
 pub(super) struct Stage<'a> {
     lesson: &'a Lesson<'a>,
@@ -29,6 +36,8 @@ pub(super) struct Stage<'a> {
     folder: tempfile::TempDir,
     /// What stands for [`Lesson::names`] on this broker.
     alias: String,
+    /// Further pairs: what is written, and what is meant here.
+    stand_ins: Vec<(String, String)>,
     terminals: BTreeMap<Option<String>, Terminal>,
     record: bool,
     /// The steps that a recording changes, as [`rewritten`] takes them.
@@ -36,7 +45,15 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(lesson: &'a Lesson<'a>, record: bool) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        lesson: &'a Lesson<'a>,
+        stand_ins: &[(&str, String)],
+        record: bool,
+    ) -> anyhow::Result<Self> {
+        let stand_ins: Vec<_> = stand_ins
+            .iter()
+            .map(|(written, meant)| ((*written).to_owned(), meant.clone()))
+            .collect();
         let runtime = tokio::runtime::Runtime::new()?;
         let broker = runtime.block_on(TestBroker::start())?;
         let root = std::env::current_dir()?
@@ -53,10 +70,14 @@ impl<'a> Stage<'a> {
         for file in lesson.files {
             let text = fs::read_to_string(root.join(file))
                 .with_context(|| format!("{file} cannot be read"))?;
-            // A command that names the file has the alias in it too.
-            let copy = folder.path().join(file.replace(lesson.names, &alias));
-            fs::create_dir_all(copy.parent().unwrap_or(folder.path()))?;
-            fs::write(copy, text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}")))?;
+            let text = text.replace(&format!("\"{}", lesson.names), &format!("\"{alias}"));
+            let text = meant(&text, &stand_ins);
+            // A folder may be named like the lab, and is then renamed in the commands too.
+            for path in [file.to_string(), file.replace(lesson.names, &alias)] {
+                let path = folder.path().join(path);
+                fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+                fs::write(path, &text)?;
+            }
         }
         Ok(Self {
             lesson,
@@ -67,6 +88,7 @@ impl<'a> Stage<'a> {
             root,
             folder,
             alias,
+            stand_ins,
             terminals: BTreeMap::new(),
             record,
             printed: BTreeMap::new(),
@@ -207,14 +229,15 @@ impl<'a> Stage<'a> {
     /// The line with the programs of this build, and the names that are free on this broker.
     fn built(&self, line: &str) -> anyhow::Result<String> {
         let Some(rest) = line.strip_prefix("cargo run -q --bin ") else {
-            return Ok(line.replace(self.lesson.names, &self.alias));
+            return Ok(meant(&line.replace(self.lesson.names, &self.alias), &self.stand_ins));
         };
         // ` --` stands only before flags.
         let (name, arguments) = rest.split_once(" --").unwrap_or((rest, ""));
         let program = self.lesson.programs.iter().find(|(known, _)| *known == name);
         let (_, path) =
             program.with_context(|| format!("{name} is not among the lesson's programs"))?;
-        Ok(format!("{path}{}", arguments.replace(self.lesson.names, &self.alias)))
+        let arguments = arguments.replace(self.lesson.names, &self.alias);
+        Ok(format!("{path}{}", meant(&arguments, &self.stand_ins)))
     }
 
     /// Turns what this broker's programs print into what a reader sees.
@@ -227,10 +250,13 @@ impl<'a> Stage<'a> {
             bytes.join(" ")
         };
         let (alias_hex, name_hex) = (hex(&alias), hex(&name));
+        let stand_ins = self.stand_ins.clone();
         move |line| {
-            line.replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS)
+            let line = line
+                .replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS)
                 .replace(&alias, &name)
-                .replace(&alias_hex, &name_hex)
+                .replace(&alias_hex, &name_hex);
+            stand_ins.iter().fold(line, |line, (written, meant)| line.replace(meant, written))
         }
     }
 
@@ -242,14 +268,21 @@ impl<'a> Stage<'a> {
         let Some(address) = external() else { return };
         self.runtime.block_on(async {
             if let Ok(cluster) = Cluster::at(&address).await {
-                let _ = topic::delete(&cluster, &self.alias).await;
+                let topics = cluster.topics().await.unwrap_or_default();
+                for topic in topics.iter().filter(|topic| topic.starts_with(&self.alias)) {
+                    let _ = topic::delete(&cluster, topic).await;
+                }
             }
         });
     }
 }
 
+fn meant(text: &str, stand_ins: &[(String, String)]) -> String {
+    stand_ins.iter().fold(text.to_owned(), |text, (written, meant)| text.replace(written, meant))
+}
+
 /// A name of this length that nobody else has, nor any word that is printed.
-fn alias(length: usize) -> String {
+pub fn alias(length: usize) -> String {
     let mut hash = u64::from(crc32(unique("").as_bytes()));
     let mut name = String::from("q");
     while name.len() < length {
