@@ -245,7 +245,7 @@ docker-test: tools ## The tests that start Kafka in a container (needs a Docker 
 	cargo test -p shared --features docker-tests$(args)
 
 bench: tools ## Micro-benchmarks of batches and the log
-	cargo bench$(if $(ARGS), -- $(ARGS))
+	cargo bench -p mini-kafka$(if $(ARGS), -- $(ARGS))
 
 bench-quick: tools ## Start, memory, throughput, CPU, latency; BOOTSTRAP=… beside that Kafka, KAFKA_LAUNCHER=… beside one of its own
 	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka --bench quick$(if $(ARGS), -- $(ARGS))

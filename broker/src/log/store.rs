@@ -2,7 +2,13 @@
 //!
 //! An append copies into the open chunk. A read closes what was written since the last read into an immutable
 //! slice (`split` and `freeze` cost nothing), so that readers share the memory and one slice serves many
-//! batches. Positions count bytes from the beginning of the log and never change.
+//! batches.
+//!
+//! Large batches are copied too, instead of being kept as slices of the frame they came in. The copy is a
+//! twentieth of the CPU time of a large produce; half of it is the kernel's clearing of fresh pages, which a kept
+//! frame would need just as well, while the buffer of a copied one is read into again and again.
+//!
+//! Positions count bytes from the beginning of the log and never change.
 
 use std::collections::VecDeque;
 

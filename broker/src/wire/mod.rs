@@ -88,6 +88,9 @@ impl<M: Encodable> Answer for M {
     }
 }
 
+/// Longer than most answers without their records. A buffer that grows with each field costs more than the fields.
+const USUAL_SIZE: usize = 256;
+
 /// The frame that answers the request with this correlation id.
 ///
 /// # Errors
@@ -100,6 +103,7 @@ pub(crate) fn answer(
     body: &impl Answer,
 ) -> Result<Frame, Malformed> {
     let mut frame = Frame::default();
+    frame.bytes().reserve(USUAL_SIZE);
     let header = ResponseHeader::default().with_correlation_id(correlation_id);
     header.encode(frame.bytes(), key.response_header_version(version)).map_err(malformed)?;
     body.write(&mut frame, version)?;
