@@ -3,6 +3,7 @@
 #   BROKER=memory|docker       which broker `make up` starts                   make up BROKER=docker
 #   BOOTSTRAP=host:port        the broker the labs talk to                     make producer-keyed BOOTSTRAP=localhost:9192
 #   CONFIG=file.toml           a configuration of your own                     make producer-keyed CONFIG=mine.toml
+#   STAGE=3                    a stage of Lab 5                                make lab5-stage STAGE=3
 #   ARGS='…'                   further flags for the program that is run       make server ARGS='--port 9093'
 
 BROKER ?= memory
@@ -62,6 +63,7 @@ provision: tools topics ## Create the topics of all labs
 reset: tools ## Forget what the labs did: their topics, groups and offsets
 	$(call run,lab2,provision --reset $(bootstrap))
 	$(call run,lab3-producer,--config $(lab3)/lab3.toml --reset $(bootstrap))
+	$(call run,lab5,reset --config $(lab5)/lab5.toml $(bootstrap))
 	$(call run,lab1-topics,--reset $(bootstrap))
 
 server: tools ## The embedded broker in this terminal, until Ctrl-C
@@ -183,6 +185,24 @@ lab4-outage: tools ## Take a broker away under load for 10 s, and count (ARGS='-
 
 lab4-reset: tools ## Forget what Lab 4 did: its topics, groups and databases
 	$(call run,lab4,reset $(lab4))
+
+##@ Lab 5: the protocol by hand
+
+lab5 = labs/lab5_wire_protocol
+STAGE ?= 1
+
+.PHONY: lab5-check lab5-stage lab5-predict lab5-reset
+lab5-check: tools ## Which of the eight stages pass?
+	$(call run,lab5,check $(call config,$(lab5)/lab5.toml))
+
+lab5-stage: tools ## One stage, with every byte that goes out and comes in (STAGE=3)
+	$(call run,lab5,stage $(STAGE) $(call config,$(lab5)/lab5.toml))
+
+lab5-predict: tools ## A question about a stage, your answer, and the broker's (STAGE=3)
+	$(call run,lab5,predict $(STAGE) $(call config,$(lab5)/lab5.toml))
+
+lab5-reset: tools ## Forget what Lab 5 did: its topic and group
+	$(call run,lab5,reset $(call config,$(lab5)/lab5.toml))
 
 ##@ Habits
 

@@ -38,7 +38,7 @@
 //! `make TARGET` is what readers type, and `make -n` says what it does, so Makefile and README cannot drift apart; only
 //! `cargo run -q --bin NAME --` is replaced by the program that was built with the test. The programs run in a folder of
 //! their own with copies of the configurations, on an embedded broker, or on the one that `KAFKA_BOOTSTRAP_SERVERS`
-//! names; there the lab's names are replaced by names of the same length that nobody else has.
+//! names; there the lab's names are replaced by names of the same length that nobody else has, in hex dumps too.
 //!
 //! `UPDATE=1 cargo test` writes what was printed into the README, at the steps where it differs.
 

@@ -244,11 +244,18 @@ impl<'a> Stage<'a> {
     fn translation(&self) -> impl Fn(&str) -> String + Send + 'static {
         let (address, alias, name) =
             (self.address.clone(), self.alias.clone(), self.lesson.names.to_owned());
+        // A hex dump shows the name's bytes.
+        let hex = |name: &str| {
+            let bytes: Vec<_> = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+            bytes.join(" ")
+        };
+        let (alias_hex, name_hex) = (hex(&alias), hex(&name));
         let stand_ins = self.stand_ins.clone();
         move |line| {
             let line = line
                 .replace(&address, crate::config::DEFAULT_BOOTSTRAP_SERVERS)
-                .replace(&alias, &name);
+                .replace(&alias, &name)
+                .replace(&alias_hex, &name_hex);
             stand_ins.iter().fold(line, |line, (written, meant)| line.replace(meant, written))
         }
     }
