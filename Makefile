@@ -3,6 +3,7 @@
 #   BROKER=memory|docker       which broker `make up` starts                   make up BROKER=docker
 #   BOOTSTRAP=host:port        the broker the labs talk to                     make producer-keyed BOOTSTRAP=localhost:9192
 #   CONFIG=file.toml           a configuration of your own                     make producer-keyed CONFIG=mine.toml
+#   STAGE=3                    a stage of Lab 5                                make lab5-stage STAGE=3
 #   ARGS='…'                   further flags for the program that is run       make server ARGS='--port 9093'
 
 BROKER ?= memory
@@ -47,7 +48,7 @@ tools:
 
 ##@ Broker
 
-.PHONY: up down reset server status logs
+.PHONY: up down provision reset server status logs
 up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) and wait until it is ready
 	cargo build$(call quiet,mini-kafka) --bin mini-kafka --bin labs
 	$(call run,labs,up --broker $(BROKER))
@@ -55,7 +56,14 @@ up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) an
 down: tools ## Stop the broker that `make up` started
 	$(call run,labs,down)
 
-reset: tools ## Forget what Lab 1 did: its topics, groups and offsets
+provision: tools topics ## Create the topics of all labs
+	$(call run,lab2,provision $(bootstrap))
+	$(call run,lab3-producer,--config $(lab3)/lab3.toml --events 0 $(bootstrap))
+
+reset: tools ## Forget what the labs did: their topics, groups and offsets
+	$(call run,lab2,provision --reset $(bootstrap))
+	$(call run,lab3-producer,--config $(lab3)/lab3.toml --reset $(bootstrap))
+	$(call run,lab5,reset --config $(lab5)/lab5.toml $(bootstrap))
 	$(call run,lab1-topics,--reset $(bootstrap))
 
 server: tools ## The embedded broker in this terminal, until Ctrl-C
@@ -69,8 +77,8 @@ logs: tools ## The broker's log (ARGS=-f: and what follows, until Ctrl-C)
 
 ##@ Lab 1: produce and consume
 
-.PHONY: topics provision consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
-topics provision: tools ## Create the labs' topics
+.PHONY: topics consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
+topics: tools ## Create Lab 1's topic
 	$(call run,lab1-topics,$(bootstrap))
 
 consumer-keyed: tools ## Read, in the group lab1-keyed
@@ -87,6 +95,40 @@ producer-rr: tools ## Type the same lines: no key, one partition after the other
 
 diff-configs: ## What differs between the two configurations
 	$(call run,lab1-producer,--config config_keyed.toml --diff-config config_roundrobin.toml)
+
+##@ Lab 2: consumer groups
+
+lab2 = labs/lab2_consumer_groups
+own_groups = $(lab2)/config_own_groups.toml
+one_group = $(lab2)/config_one_group.toml
+
+.PHONY: play lab2-one-group lab2-producer lab2-consumers lab2-bravo lab2-zulu lab2-rebalance lab2-crash lab2-diff
+play: tools ## A producer and two consumers, each in a group of its own, in one terminal until Ctrl-C
+	$(call run,lab2,play $(call config,$(own_groups)))
+
+lab2-one-group: tools ## The same three, with both consumers in one group
+	$(call run,lab2,play $(call config,$(one_group)))
+
+lab2-producer: tools ## Send a fake payment every 2 s (ARGS='--interval 500ms')
+	$(call run,lab2,start-producer $(call config,$(own_groups)))
+
+lab2-consumers: tools ## BRAVO and ZULU in one process
+	$(call run,lab2,start-consumer $(call config,$(own_groups)))
+
+lab2-bravo: tools ## BRAVO alone
+	$(call run,lab2,start-consumer --client bravo $(call config,$(own_groups)))
+
+lab2-zulu: tools ## ZULU alone
+	$(call run,lab2,start-consumer --client zulu $(call config,$(own_groups)))
+
+lab2-rebalance: tools ## Four members join a group of three partitions, one leaves: range, roundrobin, cooperative-sticky
+	$(call run,lab2,rebalance $(call config,$(own_groups)))
+
+lab2-crash: tools ## Kill a consumer (kill -9), commit before or after: what is lost, what comes twice
+	$(call run,lab2,crash $(call config,$(lab2)/config_crash.toml))
+
+lab2-diff: tools ## What differs between own groups and one group
+	$(call run,lab2,play --config $(own_groups) --diff-config $(one_group))
 
 ##@ Lab 3: protobuf, batches, ZSTD
 
@@ -113,6 +155,54 @@ schemas-validate: tools ## Are the schemas valid, and compatible with the last c
 
 schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: and hand it to kubectl)
 	$(MAKE) -C labs/schemas sync
+
+##@ Lab 4: an event service
+
+lab4 = $(if $(CONFIG),--config $(CONFIG))$(bootstrap)
+
+.PHONY: lab4-service lab4-notifications lab4-load lab4-lag lab4-send lab4-redrive lab4-outage lab4-reset
+lab4-service: tools ## The web service and its relay, until Ctrl-C (ARGS='--send direct': without the outbox)
+	$(call run,lab4,service $(lab4))
+
+lab4-notifications: tools ## The consumers: notification service and job handler, until Ctrl-C
+	$(call run,lab4,notifications $(lab4))
+
+lab4-load: tools ## Put load on the service, then count: accepted, in Kafka, handled (ARGS='--rate 500 --seconds 30')
+	$(call run,lab4,load $(lab4))
+
+lab4-lag: tools ## How far the consumers are behind
+	$(call run,lab4,lag $(lab4))
+
+lab4-send: tools ## A message from elsewhere (ARGS=rubbish, ARGS='--liked 77', ARGS='--created 77 --times 3')
+	$(call run,lab4,send $(lab4))
+
+lab4-redrive: tools ## Send the dead letters back (ARGS=--dry-run: only show them)
+	$(call run,lab4,redrive $(lab4))
+
+lab4-outage: tools ## Take a broker away under load for 10 s, and count (ARGS='--send direct': see what is lost)
+	cargo build$(call quiet,mini-kafka) --bin mini-kafka
+	$(call run,lab4,outage $(lab4))
+
+lab4-reset: tools ## Forget what Lab 4 did: its topics, groups and databases
+	$(call run,lab4,reset $(lab4))
+
+##@ Lab 5: the protocol by hand
+
+lab5 = labs/lab5_wire_protocol
+STAGE ?= 1
+
+.PHONY: lab5-check lab5-stage lab5-predict lab5-reset
+lab5-check: tools ## Which of the eight stages pass?
+	$(call run,lab5,check $(call config,$(lab5)/lab5.toml))
+
+lab5-stage: tools ## One stage, with every byte that goes out and comes in (STAGE=3)
+	$(call run,lab5,stage $(STAGE) $(call config,$(lab5)/lab5.toml))
+
+lab5-predict: tools ## A question about a stage, your answer, and the broker's (STAGE=3)
+	$(call run,lab5,predict $(STAGE) $(call config,$(lab5)/lab5.toml))
+
+lab5-reset: tools ## Forget what Lab 5 did: its topic and group
+	$(call run,lab5,reset $(call config,$(lab5)/lab5.toml))
 
 ##@ Habits
 
@@ -144,7 +234,7 @@ ci: check lint test integration-test ## What the CI runs
 ##@ Other clients, other brokers, speed
 
 .PHONY: integration-test conformance docker-test bench bench-quick deny
-integration-test: tools ## Clients in other languages (Node.js, Python, Java) against the embedded broker
+integration-test: tools ## Clients in other languages (JavaScript, Python, Go, Java, C) against the embedded broker
 	CLIENTS=1 cargo test --test integration_tests$(args)
 
 conformance: tools ## The client tests against a Kafka of yours: make conformance BOOTSTRAP=localhost:9092

@@ -182,13 +182,17 @@ async fn main() -> ExitCode {
     let mut flags = Flags::parse();
     start_logging(flags.log_format);
     let done = match flags.command.take() {
-        Some(Command::Decode { hex, answer_to }) => decode(&hex, answer_to),
+        Some(Command::Decode { hex, answer_to }) => decode(&hex, answer_to.as_ref()),
         None => serve(flags).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mini-kafka: {error:#}");
+            // The broker's own errors are whole sentences; what lies below them would only repeat it.
+            match error.downcast_ref::<mini_kafka::Error>() {
+                Some(sentence) => eprintln!("mini-kafka: {sentence}"),
+                None => eprintln!("mini-kafka: {error:#}"),
+            }
             ExitCode::FAILURE
         }
     }
@@ -234,14 +238,14 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn decode(hex: &[String], answer_to: Option<(String, i16)>) -> anyhow::Result<()> {
+fn decode(hex: &[String], answer_to: Option<&(String, i16)>) -> anyhow::Result<()> {
     let text = if hex.is_empty() {
         std::io::read_to_string(std::io::stdin()).context("Could not read the frame from stdin")?
     } else {
         hex.join(" ")
     };
     let frame = hex::parse(&text).map_err(anyhow::Error::msg)?;
-    let answers = answer_to.as_ref().map(|(name, version)| (name.as_str(), *version));
+    let answers = answer_to.map(|(name, version)| (name.as_str(), *version));
     let explained = mini_kafka::decode(&frame, answers).map_err(anyhow::Error::msg)?;
     std::io::stdout().write_all(explained.as_bytes()).context("Could not write to stdout")
 }

@@ -8,6 +8,8 @@
 //! The other Kafka wants `num.partitions=3`, its default `auto.create.topics.enable=true`, and, so that nobody waits,
 //! `group.initial.rebalance.delay.ms=0`. Rebalancing has tests of its own; so has the wire, in `wire_conformance.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 #[path = "conformance/subject.rs"]
 mod subject;
 

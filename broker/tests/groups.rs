@@ -198,7 +198,7 @@ impl Kafka {
         let seen = Arc::clone(&journal.seen);
         let consumer: StreamConsumer<Journal> = config.create_with_context(journal).unwrap();
         consumer.subscribe(&[&self.topic]).unwrap();
-        Member { seen, reader: tokio::spawn(read_on(consumer)) }
+        Member { seen, reader: Some(tokio::spawn(read_on(consumer))) }
     }
 
     /// Spreads records over three partitions.
@@ -248,7 +248,8 @@ impl Kafka {
 /// One member, which reads until it leaves.
 struct Member {
     seen: Arc<Mutex<Seen>>,
-    reader: JoinHandle<()>,
+    /// `None` once it has left.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// What a member has been through.
@@ -272,11 +273,23 @@ impl Member {
     }
 
     /// Closes the consumer, as a program that ends in good order, and gives what it has read.
-    async fn leave(self) -> Vec<String> {
-        self.reader.abort();
+    async fn leave(mut self) -> Vec<String> {
+        let reader = self.reader.take().expect("a member leaves once");
+        reader.abort();
         // The consumer belongs to the reader, and closes when that ends.
-        assert!(self.reader.await.unwrap_err().is_cancelled());
+        assert!(reader.await.unwrap_err().is_cancelled());
         std::mem::take(&mut self.seen.lock().records)
+    }
+}
+
+impl Drop for Member {
+    /// A consumer must be closed while there is a broker: librdkafka waits for an answer to its LeaveGroup.
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        reader.abort();
+        let ended =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(reader));
+        assert!(std::thread::panicking() || ended.is_err_and(|error| error.is_cancelled()));
     }
 }
 
@@ -311,10 +324,18 @@ impl ConsumerContext for Journal {
         }
     }
 
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, _: &Rebalance<'_>) {
-        // A consumer that is being closed does not tell any more; then it holds nothing.
-        let assignment = consumer.assignment().unwrap_or_else(|_| TopicPartitionList::new());
-        let held = assignment.elements().iter().map(TopicPartitionListElem::partition).collect();
-        self.note(|seen| seen.held.push(held));
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // Told by the rebalance itself: to ask a consumer that is being closed may wait for ever.
+        let partitions = |list: &TopicPartitionList| -> BTreeSet<i32> {
+            list.elements().iter().map(TopicPartitionListElem::partition).collect()
+        };
+        self.note(|seen| {
+            let held = seen.held.last().cloned().unwrap_or_default();
+            seen.held.push(match rebalance {
+                Rebalance::Assign(list) => &held | &partitions(list),
+                Rebalance::Revoke(list) => &held - &partitions(list),
+                Rebalance::Error(_) => held,
+            });
+        });
     }
 }

@@ -27,6 +27,12 @@
 //! Topics and groups get a suffix of their own in every run. What differs from run to run is printed as `…`, what is
 //! unset is left out (see `answer.rs`). The commands and what they take stand in `requests.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test stops where it fails"
+)]
+
 #[path = "wire_conformance/answer.rs"]
 mod answer;
 #[path = "wire_conformance/batch.rs"]

@@ -113,6 +113,15 @@ impl Cluster {
         }
     }
 
+    /// The names of all topics.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn topics(&self) -> anyhow::Result<Vec<String>> {
+        let metadata = self.metadata().await.context("The broker did not tell its topics")?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
     /// How many partitions the topic has; `None` when there is no such topic.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM, the same for every lab: the first asks for an orderly end, the second ends at once.
 
 use std::future::Future;
+use std::io::IsTerminal;
 use tokio::sync::watch;
 
 /// Tells whether somebody wants the program to end. Clones share the answer.
@@ -17,6 +18,10 @@ impl Shutdown {
         let (trigger, shutdown) = Self::by_hand();
         tokio::spawn(async move {
             signal().await;
+            if std::io::stderr().is_terminal() {
+                // The terminal has shown `^C` and stays on that line.
+                eprintln!();
+            }
             trigger.pull();
             signal().await;
             eprintln!("Stopped at once.");

@@ -13,6 +13,11 @@ use std::time::Duration;
 async fn librdkafka_chooses_what_the_arithmetic_says() {
     let broker = TestBroker::start().await.unwrap();
     let cluster = Cluster::at(broker.bootstrap_servers()).await.unwrap();
+    let users = (1..20).map(|n| format!("u{n}").into_bytes());
+    let others = [&b"alice"[..], b"bob", b"21", b"\xff\x00\x80", b"a-little-bit-long-string"]
+        .map(<[u8]>::to_vec);
+    let keys: Vec<Vec<u8>> = users.chain(others).collect();
+
     for partitions in [1, 3, 7] {
         let topic = Topic::new(&unique("partitioner"), partitions);
         topic::ensure(&cluster, &topic).await.unwrap();
@@ -24,31 +29,23 @@ async fn librdkafka_chooses_what_the_arithmetic_says() {
             "fnv1a_random",
             "fnv1a",
         ] {
-            agrees(broker.bootstrap_servers(), &topic, name).await;
+            let producer: FutureProducer = ClientConfig::new()
+                .set("bootstrap.servers", broker.bootstrap_servers())
+                .set("partitioner", name)
+                .create()
+                .unwrap();
+            let partitioner = Partitioner::named(name).unwrap();
+            for key in &keys {
+                let record = FutureRecord::to(&topic.name).key(key).payload("");
+                let delivery = producer.send(record, Duration::from_secs(10)).await.unwrap();
+                let choice = partitioner.choose(Some(key), partitions);
+                assert_eq!(
+                    choice.partition(),
+                    Some(delivery.partition),
+                    "{key:?} by {name} of {partitions}"
+                );
+            }
         }
         topic::delete(&cluster, &topic.name).await.unwrap();
-    }
-}
-
-async fn agrees(bootstrap_servers: &str, topic: &Topic, name: &str) {
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap_servers)
-        .set("partitioner", name)
-        .create()
-        .unwrap();
-    let partitioner = Partitioner::named(name).unwrap();
-    let users = (1..20).map(|n| format!("u{n}").into_bytes());
-    let others = [&b"alice"[..], b"bob", b"21", b"\xff\x00\x80", b"a-little-bit-long-string"]
-        .map(<[u8]>::to_vec);
-    for key in users.chain(others) {
-        let record = FutureRecord::to(&topic.name).key(&key).payload("");
-        let delivery = producer.send(record, Duration::from_secs(10)).await.unwrap();
-        let choice = partitioner.choose(Some(&key), topic.partitions);
-        assert_eq!(
-            choice.partition(),
-            Some(delivery.partition),
-            "{key:?} by {name} of {}",
-            topic.partitions
-        );
     }
 }

@@ -32,17 +32,16 @@ const READ_AHEAD: usize = 64 * 1024;
 /// The largest buffer that an idle connection keeps.
 const KEPT: usize = 1024 * 1024;
 
-/// Why a connection was ended from this side.
+/// Why a connection ended, other than by its client in good order.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
     #[error("{0}")]
     Malformed(#[from] Malformed),
     #[error("{0}")]
     BadLength(String),
-    #[error("the client left in the middle of a frame")]
-    CutOff,
-    #[error(transparent)]
-    Io(#[from] io::Error),
+    /// It went away in the middle of something, which is its own affair.
+    #[error("{0}")]
+    ByClient(#[from] io::Error),
 }
 
 /// Serves a connection until the client leaves.
@@ -142,7 +141,11 @@ impl Incoming {
                 return Ok(Some(frame));
             }
             if self.is_at_end {
-                return if self.buffer.is_empty() { Ok(None) } else { Err(Ended::CutOff) };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+                };
             }
             self.read().await?;
         }

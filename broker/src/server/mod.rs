@@ -20,6 +20,7 @@ use tokio::{
     time::Duration,
 };
 
+use self::connection::Ended;
 use crate::{cluster::Cluster, trace::Trace};
 
 /// A broker that accepts connections.
@@ -171,10 +172,11 @@ async fn accept(listener: TcpListener, shared: Shared) {
 async fn serve(stream: TcpStream, remote: SocketAddr, shared: Shared) {
     tracing::debug!(%remote, "a client connected");
     let trace = shared.trace.as_ref().map(|trace| trace.connection(remote));
-    if let Err(reason) = connection::serve(stream, remote, &shared.cluster, trace).await {
-        tracing::warn!(%remote, "ended a connection: {reason}");
+    match connection::serve(stream, remote, &shared.cluster, trace).await {
+        Ok(()) => tracing::debug!(%remote, "a client left"),
+        Err(Ended::ByClient(how)) => tracing::debug!(%remote, "a client left: {how}"),
+        Err(reason) => tracing::warn!(%remote, "ended a connection: {reason}"),
     }
-    tracing::debug!(%remote, "a connection is closed");
 }
 
 /// Listens on `host` and `port`, or on both loopbacks if there is no host. Port 0 picks a free one, the same for

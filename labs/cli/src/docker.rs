@@ -82,20 +82,25 @@ impl Docker {
         )
     }
 
-    /// Waits for the container's own health check.
-    pub(crate) async fn wait_until_healthy(&self) -> Result<()> {
+    /// Waits for the container's own health check; false if Ctrl-C ended the wait.
+    pub(crate) async fn wait_until_healthy(&self) -> Result<bool> {
         let deadline = Instant::now() + HEALTHY_LIMIT;
         let mut said = false;
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
         while Instant::now() < deadline {
             let state = text(&inspect("{{.State.Status}} {{.State.Health.Status}}").await?.stdout);
             match state.as_str() {
-                "running healthy" => return Ok(()),
+                "running healthy" => return Ok(true),
                 "running starting" => {
                     if !said {
                         eprintln!("Waiting until Kafka is healthy …");
                         said = true;
                     }
-                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    tokio::select! {
+                        _ = &mut interrupted => return Ok(false),
+                        () = tokio::time::sleep(Duration::from_millis(300)) => {}
+                    }
                 }
                 _ => {
                     self.logs(false).await.ok();

@@ -180,7 +180,10 @@ async fn up_docker(
         refuse_if_taken(&address.bootstrap(), "Stop it first.").await?;
         docker.start().await?;
     }
-    docker.wait_until_healthy().await?;
+    if !docker.wait_until_healthy().await? {
+        say!("Kafka goes on starting. `make status` says how far it is, `make down` stops it.");
+        return Ok(());
+    }
     match probe::ask(&address.bootstrap()).await {
         Answer::Kafka(kafka) => {
             say!("Ready: {kafka} at {} in Docker; `make down` stops it.", address.bootstrap());
@@ -239,10 +242,14 @@ async fn status(embedded: &Embedded, docker: &Docker, address: &Address) -> Resu
         Some(running) => say!("Embedded broker: {running}"),
         None => say!("Embedded broker: not started by `make up`."),
     }
-    say!("Kafka in Docker: {}", docker.state().await?);
+    let container = docker.state().await?;
+    say!("Kafka in Docker: {container}");
     match probe::ask(&bootstrap).await {
         Answer::Nothing => say!("At {bootstrap}: nothing. `make up` starts a broker there."),
         Answer::Kafka(kafka) => say!("At {bootstrap}: {kafka}."),
+        Answer::Other(_) if container.is_running() => {
+            say!("At {bootstrap}: nothing that answers yet. A Kafka needs some seconds to start.");
+        }
         Answer::Other(what) => {
             say!(
                 "At {bootstrap}: {what}. The labs need this port, or `make up ARGS='--port 9192'`."

@@ -285,3 +285,48 @@ fn sentence(error: &KafkaError, plan: &Plan) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(mode: Mode, fixed: Option<i32>) -> Plan {
+        Plan {
+            topic: "lab1".to_owned(),
+            partitions: 3,
+            mode,
+            partitioner: Partitioner::Crc32,
+            fixed,
+            message_timeout: "5000".to_owned(),
+        }
+    }
+
+    #[test]
+    fn keyed_takes_the_first_word_and_its_hash() {
+        let plan = plan(Mode::Keyed, None);
+        for (n, line) in ["u1 click 10", "  u1", "u1\tview 1"].iter().enumerate() {
+            let (key, choice) = plan.place(n as u64, line.as_bytes());
+            assert_eq!(
+                (key, choice.partition(), choice.explicit()),
+                (Some(&b"u1"[..]), Some(2), None),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn round_robin_has_no_key_and_names_the_partition_itself() {
+        let plan = plan(Mode::RoundRobin, None);
+        let partitions: Vec<_> =
+            (0..5).map(|n| plan.place(n, b"u1 click 10").1.explicit()).collect();
+        assert_eq!(partitions, [Some(0), Some(1), Some(2), Some(0), Some(1)]);
+        assert_eq!(plan.place(0, b"u1 click 10").0, None);
+    }
+
+    #[test]
+    fn sticky_leaves_it_to_librdkafka_and_a_fixed_partition_to_nobody() {
+        assert_eq!(plan(Mode::Sticky, None).place(0, b"u1"), (None, Choice::Sticky));
+        let (key, choice) = plan(Mode::Keyed, Some(1)).place(0, b"u1 click");
+        assert_eq!((key, choice.explicit()), (Some(&b"u1"[..]), Some(1)));
+    }
+}

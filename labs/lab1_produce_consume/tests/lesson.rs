@@ -1,5 +1,7 @@
 //! The README is the test: every transcript in it is played.
 
+#![cfg(unix)]
+
 use shared::testing::transcript::{Lesson, play};
 
 #[test]

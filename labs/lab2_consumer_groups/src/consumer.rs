@@ -96,7 +96,8 @@ pub enum Committed {
 pub struct Reader {
     consumer: ConsumerStream,
     rebalances: mpsc::UnboundedReceiver<Rebalance>,
-    rule: Rule,
+    /// May be changed between two batches.
+    pub rule: Rule,
     /// The unfinished batch, and since when.
     buffer: Vec<Record>,
     since: Instant,
@@ -245,6 +246,10 @@ impl Reader {
         match &rebalance {
             Rebalance::Assigned(partitions) => {
                 self.assigned.extend(partitions.iter().map(|partition| (partition.clone(), false)));
+                if self.buffer.is_empty() {
+                    // What came before was waiting for the group, not for a batch.
+                    self.since = Instant::now();
+                }
             }
             Rebalance::Revoked(partitions) => {
                 self.assigned.retain(|partition, _| !partitions.contains(partition));
@@ -300,6 +305,8 @@ fn has_moved_on(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::RebalanceInProgress
             | RDKafkaErrorCode::FencedInstanceId
             | RDKafkaErrorCode::AssignmentLost
+            // Fenced, and librdkafka knows already: the next look at the consumer says so.
+            | RDKafkaErrorCode::Fatal
     )
 }
 

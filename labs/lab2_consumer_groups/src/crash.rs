@@ -79,24 +79,20 @@ impl Crash {
         report::data(format!("--- commit {commit} processing"))?;
         let stall = ["--stall-after".to_owned(), self.kill_after.to_string()];
         let (mut victim, mut lines) = self.start(commit, &group, &ledger, &stall)?;
-        let stuck = tokio::time::timeout(LIMIT, until_stuck(&mut lines)).await;
+        let stuck = tokio::time::timeout(LIMIT, show(&mut lines, Some("Stuck after"))).await;
         stuck.context("The consumer did not get to the middle of its work")??;
         victim.kill().await.context("The consumer could not be killed")?;
         report::data(format!("The consumer {}.", child::describe(victim.ended().await?)))?;
         report::data(findings(&self.audit(&config, partitions, &ledger).await?).trim_end())?;
 
         report::data("It is started again, and reads to the end.")?;
-        let (mut successor, mut lines) =
-            self.start(commit, &group, &ledger, &["--exit-at-end".to_owned()])?;
-        let ended = tokio::time::timeout(LIMIT, async {
-            while let Some(line) = lines.recv().await {
-                show(line)?;
-            }
-            anyhow::Ok(successor.ended().await?)
-        });
-        let status = ended.await.context("The consumer did not get to the end")??;
+        let more = ["--exit-at-end".to_owned()];
+        let (mut successor, mut lines) = self.start(commit, &group, &ledger, &more)?;
+        let shown = tokio::time::timeout(LIMIT, show(&mut lines, None)).await;
+        let notes = shown.context("The consumer did not get to the end")??;
+        let status = successor.ended().await?;
         if !status.success() {
-            bail!("The consumer {}.", child::describe(status));
+            bail!("The consumer {}: {}", child::describe(status), notes.join(" "));
         }
         let audit = self.audit(&config, partitions, &ledger).await?;
         report::data(findings(&audit).trim_end())?;
@@ -178,24 +174,24 @@ fn group_of(config: &Config<Lab>) -> anyhow::Result<String> {
     Ok(setting.value.clone())
 }
 
-/// Shows the consumer's lines until it is stuck in the middle of a batch.
-async fn until_stuck(lines: &mut mpsc::Receiver<Line>) -> anyhow::Result<()> {
+/// Shows what the consumer says, until a line has `last` in it, or until its end. What it notes beside is given back: it
+/// matters only when it fails.
+async fn show(lines: &mut mpsc::Receiver<Line>, last: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let mut notes = Vec::new();
     while let Some(line) = lines.recv().await {
-        let stuck = matches!(&line, Line::Data(text) if text.contains("Stuck after"));
-        show(line)?;
-        if stuck {
-            return Ok(());
+        match line {
+            Line::Note(text) => notes.push(text),
+            Line::Data(text) => {
+                let is_last = last.is_some_and(|last| text.contains(last));
+                report::data(text)?;
+                if is_last {
+                    return Ok(notes);
+                }
+            }
         }
     }
-    bail!("The consumer ended before it could be killed.")
-}
-
-fn show(line: Line) -> std::io::Result<()> {
-    match line {
-        Line::Data(text) => report::data(text),
-        Line::Note(text) => {
-            report::note(text);
-            Ok(())
-        }
+    match last {
+        None => Ok(notes),
+        Some(_) => bail!("The consumer ended before it could be killed: {}", notes.join(" ")),
     }
 }

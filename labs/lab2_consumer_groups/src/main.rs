@@ -7,6 +7,7 @@ mod start;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use lab2_consumer_groups::audit::{self, Audit, Ledger};
+use lab2_consumer_groups::pipeline::Step;
 use lab2_consumer_groups::rebalance::{self, Group, Strategy, Turn};
 use lab2_consumer_groups::settings::{Commit, Lab, Name, PROGRAM};
 use shared::client::Cluster;
@@ -63,6 +64,10 @@ struct Tuning {
     /// Commit a batch before or after it is processed
     #[arg(long)]
     commit: Option<Commit>,
+
+    /// What is done with each payment, in this order, as in validate,enrich,log
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    pipeline: Option<Vec<Step>>,
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +181,9 @@ impl Tuning {
         lab.batch_size = self.batch_size.unwrap_or(lab.batch_size);
         lab.batch_wait = self.batch_wait.unwrap_or(lab.batch_wait);
         lab.commit = self.commit.unwrap_or(lab.commit);
+        if let Some(pipeline) = &self.pipeline {
+            lab.pipeline.clone_from(pipeline);
+        }
     }
 }
 

@@ -5,13 +5,14 @@
 use crate::audit::Ledger;
 use crate::consumer::Record;
 use crate::transaction::{Currency, Transaction};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
 /// One step of the pipeline, by its name in `[lab] pipeline`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// Turns away a payment of nothing, or to oneself. What it turns away takes no further step.

@@ -3,6 +3,7 @@
 use crate::{Tuning, connect};
 use clap::Args;
 use lab2_consumer_groups::child::{self, Child, Line};
+use lab2_consumer_groups::pipeline::Step;
 use lab2_consumer_groups::settings::{Lab, Name};
 use shared::config::{Config, Flags};
 use shared::report;
@@ -17,6 +18,10 @@ pub(crate) struct Play {
     /// The same seed makes the same payments
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+
+    /// The producer stops after N payments; the consumers go on until Ctrl-C
+    #[arg(short = 'n', long, value_name = "N")]
+    count: Option<u64>,
 
     #[command(flatten)]
     pub(crate) tuning: Tuning,
@@ -68,7 +73,7 @@ impl Play {
 
         let early = tokio::select! {
             () = shutdown.requested() => None,
-            ended = first_end(&mut producer, &mut consumers) => Some(ended?),
+            ended = self.first_end(&mut producer, &mut consumers) => Some(ended?),
         };
         if let Some((part, status)) = early {
             report::note(format!(
@@ -103,6 +108,27 @@ impl Play {
         Ok(ExitCode::from(code))
     }
 
+    /// Waits until one of the three ends that should not: only the producer may, after `--count`.
+    async fn first_end(
+        &self,
+        (part, producer): &mut (Part, Child),
+        consumers: &mut [(Part, Child)],
+    ) -> std::io::Result<(Part, ExitStatus)> {
+        let [bravo, zulu] = consumers else { unreachable!("there are two") };
+        let mut is_counting = self.count.is_some();
+        loop {
+            let (part, status) = tokio::select! {
+                status = producer.ended(), if is_counting || self.count.is_none() => (*part, status?),
+                status = bravo.1.ended() => (bravo.0, status?),
+                status = zulu.1.ended() => (zulu.0, status?),
+            };
+            if part != Part::Producer || !is_counting || !status.success() {
+                return Ok((part, status));
+            }
+            is_counting = false;
+        }
+    }
+
     /// What was said to `play`, said again to a child.
     fn arguments(&self, part: Part) -> Vec<OsString> {
         let mut arguments = Vec::new();
@@ -129,8 +155,10 @@ impl Play {
         flag("--batch-size", self.tuning.batch_size.map(|size| size.to_string().into()));
         flag("--batch-wait", self.tuning.batch_wait.map(|wait| time(wait).into()));
         flag("--commit", self.tuning.commit.map(|commit| commit.to_string().into()));
+        flag("--pipeline", self.tuning.pipeline.as_deref().map(|steps| names(steps).into()));
         if part == Part::Producer {
             flag("--seed", self.seed.map(|seed| seed.to_string().into()));
+            flag("--count", self.count.map(|count| count.to_string().into()));
         }
         if *plain {
             arguments.push("--plain".into());
@@ -139,18 +167,10 @@ impl Play {
     }
 }
 
-/// Waits until one of the three ends, which none should.
-async fn first_end(
-    producer: &mut (Part, Child),
-    consumers: &mut [(Part, Child)],
-) -> std::io::Result<(Part, ExitStatus)> {
-    let [bravo, zulu] = consumers else { unreachable!("there are two") };
-    let (part, status) = tokio::select! {
-        status = producer.1.ended() => (producer.0, status),
-        status = bravo.1.ended() => (bravo.0, status),
-        status = zulu.1.ended() => (zulu.0, status),
-    };
-    Ok((part, status?))
+/// `validate,enrich`, as `--pipeline` reads it.
+fn names(steps: &[Step]) -> String {
+    let names = steps.iter().filter_map(clap::ValueEnum::to_possible_value);
+    names.map(|value| value.get_name().to_owned()).collect::<Vec<_>>().join(",")
 }
 
 async fn print(mut lines: mpsc::Receiver<(Part, Line)>, plain: bool) -> std::io::Result<()> {

@@ -91,6 +91,7 @@ pub struct Group {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// `group.instance.…`
+    #[serde(skip_serializing_if = "is_default")]
     pub instance: Instance,
 }
 
@@ -101,6 +102,11 @@ pub struct Instance {
     /// The name under which a static member comes back (KIP-345).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+}
+
+/// What nobody wrote is not shown by `--dump-config`.
+fn is_default(instance: &Instance) -> bool {
+    instance.id.is_none()
 }
 
 /// One of the two consumers. Both are the same code.

@@ -14,7 +14,7 @@
 
 use crate::Lab;
 use crate::event::{Format, UserEvent};
-use crate::send::{Producer, WhenFull};
+use crate::send::{Producer, Record, WhenFull};
 use crate::stored::{Codec, stored};
 use anyhow::{Context as _, ensure};
 use cpu_time::ProcessTime;
@@ -32,6 +32,9 @@ pub const BATCHES: [usize; 3] = [1, 100, 10_000];
 
 /// How many events there must be a multiple of, for every batch to be full.
 pub const STEP: usize = 10_000;
+
+/// When the first event happened: with it, every byte is the same in every run.
+pub const START: i64 = 1_750_000_000_000;
 
 /// No batch is nearly so large.
 const ROOM: i32 = 64 * 1024 * 1024;
@@ -89,8 +92,10 @@ pub async fn measure(
 
 async fn create(cluster: &Cluster, topic: &Topic) -> anyhow::Result<()> {
     let room = ROOM.to_string();
-    let new =
-        NewTopic::new(&topic.name, 1, TopicReplication::Fixed(-1)).set("max.message.bytes", &room);
+    let new = NewTopic::new(&topic.name, 1, TopicReplication::Fixed(-1))
+        .set("max.message.bytes", &room)
+        // The events are of last year, and must not be cleaned away meanwhile.
+        .set("retention.ms", "-1");
     let results = cluster.admin().create_topics([&new], &AdminOptions::new()).await?;
     for result in results {
         result
@@ -116,7 +121,12 @@ async fn one(
 
     let mut best: Option<(Duration, Duration)> = None;
     for _ in 0..repeat {
-        let records = events.iter().map(|event| (&event.user_id, format.encode(event)));
+        let records = events.iter().map(|event| Record {
+            key: &event.user_id,
+            value: format.encode(event),
+            // A batch stores how far apart its records are: with the clock's time every run would differ.
+            timestamp: Some(event.timestamp),
+        });
         let (cpu, clock) = (ProcessTime::now(), Instant::now());
         let tally = producer
             .send(topic, records, None, WhenFull::Wait, shutdown, |_| io::Result::Ok(()))

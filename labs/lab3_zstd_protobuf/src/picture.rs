@@ -19,6 +19,14 @@ const PLOT: f64 = 5.0 * GROUP;
 /// What a bar shows.
 type Value = fn(&Cell) -> f64;
 
+/// Whether a length means the same in every panel.
+#[derive(Clone, Copy, PartialEq)]
+enum Scale {
+    Shared,
+    /// One panel's bars are many times as long as another's.
+    Own,
+}
+
 /// Colours by class: light, then dark. Blue and orange are told apart by every kind of eyes.
 const STYLE: &str = "
   text { font: 12px system-ui, sans-serif; fill: #1f2328 }
@@ -41,11 +49,15 @@ const STYLE: &str = "
 
 /// The picture's text. `caption` says on what data and how it was made.
 pub fn svg(cells: &[Cell], caption: &str) -> String {
-    let plots: [(&str, Value); 2] = [
-        ("Stored bytes a record", |cell| cell.stored),
-        ("CPU of the producer, µs a record", |cell| cell.cpu),
+    let plots: [(&str, Value, Scale); 2] = [
+        ("Stored bytes a record", |cell| cell.stored, Scale::Shared),
+        (
+            "CPU of the producer, µs a record (each panel has its own scale)",
+            |cell| cell.cpu,
+            Scale::Own,
+        ),
     ];
-    let height = 96.0 + 2.0 * (PLOT + 62.0) + 26.0;
+    let height = 2.0 * (PLOT + 76.0) + 76.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
          role=\"img\" aria-labelledby=\"title desc\">\n<title id=\"title\">What an event costs</title>\n\
@@ -66,20 +78,21 @@ pub fn svg(cells: &[Cell], caption: &str) -> String {
         text(&mut svg, x + 18.0, 32.0, "", "start", &format.to_string());
         x += 80.0;
     }
-    for (n, (title, value)) in plots.into_iter().enumerate() {
+    for (n, (title, value, scale)) in plots.into_iter().enumerate() {
         let top = 66.0 + if n == 0 { 0.0 } else { PLOT + 76.0 };
-        plot(&mut svg, top, title, cells, value);
+        plot(&mut svg, top, title, cells, value, scale);
     }
     text(&mut svg, 20.0, height - 18.0, "quiet", "start", caption);
     svg.push_str("</svg>\n");
     svg
 }
 
-/// One row of panels. They share a scale, so a bar means the same in each.
-fn plot(svg: &mut String, top: f64, title: &str, cells: &[Cell], value: Value) {
+/// One row of panels.
+fn plot(svg: &mut String, top: f64, title: &str, cells: &[Cell], value: Value, scale: Scale) {
     text(svg, 20.0, top, "panel", "start", title);
-    let largest = cells.iter().map(value).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     for (panel, batch) in (0_u8..).zip(BATCHES) {
+        let scaled = cells.iter().filter(|cell| scale == Scale::Shared || cell.batch == batch);
+        let largest = scaled.map(value).fold(f64::MIN_POSITIVE, f64::max);
         let left = LEFT + f64::from(panel) * (PANEL + 10.0);
         let heading = match batch {
             1 => "batches of 1".to_owned(),

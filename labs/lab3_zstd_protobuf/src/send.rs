@@ -43,6 +43,21 @@ pub struct Producer {
     reports: mpsc::UnboundedReceiver<Report>,
 }
 
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record<K> {
+    pub key: K,
+    pub value: Vec<u8>,
+    /// Milliseconds since 1970; `None`: now.
+    pub timestamp: Option<i64>,
+}
+
+impl<K> Record<K> {
+    pub fn new(key: K, value: Vec<u8>) -> Self {
+        Self { key, value, timestamp: None }
+    }
+}
+
 /// What became of record `n`, counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -91,11 +106,11 @@ impl Producer {
 
     /// Sends `total` records, not more than `rate` a second, and waits for their reports. Each goes to `on`.
     ///
-    /// The records come as keys and values from an iterator: one is encoded when there is room for it.
+    /// The records come from an iterator: one is encoded when its turn has come.
     pub async fn send<K: AsRef<[u8]>>(
         &mut self,
         topic: &str,
-        records: impl ExactSizeIterator<Item = (K, Vec<u8>)>,
+        records: impl ExactSizeIterator<Item = Record<K>>,
         rate: Option<u32>,
         when_full: WhenFull,
         shutdown: &Shutdown,
@@ -108,7 +123,7 @@ impl Producer {
         tokio::pin!(stop);
 
         let mut records = records.enumerate();
-        'records: for (n, (key, value)) in records.by_ref() {
+        'records: for (n, Record { key, value, timestamp }) in records.by_ref() {
             tally.value_bytes += value.len() as u64;
             while let Some(pace) = &mut pace {
                 tokio::select! {
@@ -122,6 +137,9 @@ impl Producer {
                 }
             }
             let mut record = BaseRecord::with_opaque_to(topic, n).key(key.as_ref()).payload(&value);
+            if let Some(timestamp) = timestamp {
+                record = record.timestamp(timestamp);
+            }
             let mut waits = false;
             loop {
                 if shutdown.is_requested() {

@@ -1,9 +1,10 @@
 //! What arrives, what does not, and that the counts say so. On either broker.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use lab3_zstd_protobuf::event::{Format, UserEvent};
 use lab3_zstd_protobuf::generate::{events, noise};
 use lab3_zstd_protobuf::receive::{Limits, Step, receive};
-use lab3_zstd_protobuf::send::{Failure, Producer, Tally, WhenFull};
+use lab3_zstd_protobuf::send::{Failure, Producer, Record, Tally, WhenFull};
 use lab3_zstd_protobuf::stored::{Codec, stored};
 use lab3_zstd_protobuf::{CONSUMER, Lab, PRODUCER};
 use shared::client::Cluster;
@@ -34,7 +35,7 @@ async fn send(config: &Config<Lab>, events: Vec<UserEvent>, when_full: WhenFull)
     let mut producer = Producer::new(&config.client(Client::Producer)).unwrap();
     let records = events.into_iter().map(|event| {
         let value = Format::Protobuf.encode(&event);
-        (event.user_id, value)
+        Record::new(event.user_id, value)
     });
     producer
         .send(&config.topic.name, records, None, when_full, &shutdown, |_| Ok(()))
@@ -205,8 +206,10 @@ async fn a_broker_that_stays_away_for_longer_than_the_timeout() {
     let config = configured(&broker, &[("message.timeout.ms", "1000"), ("linger.ms", "0")]).await;
     let (_trigger, shutdown) = Shutdown::by_hand();
     let mut producer = Producer::new(&config.client(Client::Producer)).unwrap();
-    let records =
-        events(1, 0).take(200).map(|event| (event.user_id, vec![0; 10])).collect::<Vec<_>>();
+    let records = events(1, 0)
+        .take(200)
+        .map(|event| Record::new(event.user_id, vec![0; 10]))
+        .collect::<Vec<_>>();
     let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
     let broker_ends = async {
         stopped.recv().await;
@@ -249,9 +252,9 @@ async fn what_is_no_event_is_counted_and_passed_over() {
     let mut producer = Producer::new(&config.client(Client::Producer)).unwrap();
     let event = events(1, 0).next().unwrap();
     let records = vec![
-        ("a", Format::Protobuf.encode(&event)),
-        ("a", Format::Json.encode(&event)),
-        ("a", vec![0xff; 9]),
+        Record::new("a", Format::Protobuf.encode(&event)),
+        Record::new("a", Format::Json.encode(&event)),
+        Record::new("a", vec![0xff; 9]),
     ];
     producer
         .send(&config.topic.name, records.into_iter(), None, WhenFull::Wait, &shutdown, |_| Ok(()))
@@ -266,8 +269,10 @@ async fn who_is_stopped_tells_what_was_not_sent() {
     let config = configured(&broker, &[("linger.ms", "0")]).await;
     let (trigger, shutdown) = Shutdown::by_hand();
     let mut producer = Producer::new(&config.client(Client::Producer)).unwrap();
-    let records =
-        events(1, 0).take(1_000).map(|event| (event.user_id, vec![0; 10])).collect::<Vec<_>>();
+    let records = events(1, 0)
+        .take(1_000)
+        .map(|event| Record::new(event.user_id, vec![0; 10]))
+        .collect::<Vec<_>>();
     let tally = producer
         .send(
             &config.topic.name,

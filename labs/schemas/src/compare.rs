@@ -102,9 +102,8 @@ impl Changes {
         for field in old.fields() {
             let (number, name) = (field.number(), field.name());
             let place = format!("{}.{name}", old.full_name());
-            if let Some(now) = new.get_field(number) {
-                self.field(&place, &field, &now);
-            } else if let Some(moved) = new.get_field_by_name(name) {
+            let moved = new.get_field_by_name(name).filter(|now| now.number() != number);
+            if let Some(moved) = moved {
                 let to = moved.number();
                 self.breaking(
                     &place,
@@ -112,6 +111,8 @@ impl Changes {
                         "moved from number {number} to {to}: old records keep it under {number}"
                     ),
                 );
+            } else if let Some(now) = new.get_field(number) {
+                self.field(&place, &field, &now);
             } else if new.reserved_ranges().any(|range| range.contains(&number)) {
                 self.compatible(&place, format!("is gone, its number {number} is reserved"));
             } else {
@@ -387,9 +388,19 @@ mod tests {
 
     #[test]
     fn two_fields_that_swap_their_numbers_are_misread() {
-        let changes = fields("string a = 1; int64 b = 2;", "string a = 2; int64 b = 1;");
-        assert_eq!(changes.len(), 2);
-        assert!(changes.iter().all(|change| change.starts_with('-')), "{changes:?}");
+        for kind in ["string", "int64"] {
+            let changes = fields(
+                &format!("string a = 1; {kind} b = 2;"),
+                &format!("string a = 2; {kind} b = 1;"),
+            );
+            assert_eq!(
+                changes,
+                [
+                    "- M.a moved from number 1 to 2: old records keep it under 1",
+                    "- M.b moved from number 2 to 1: old records keep it under 2",
+                ]
+            );
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn place(error: &protox::Error) -> String {
         .into_iter()
         .flatten()
         .map(|label| *label.inner())
-        .max_by_key(|span| span.offset())
+        .max_by_key(miette::SourceSpan::offset)
         .and_then(|span| Some(error.source_code()?.read_span(&span, 0, 0).ok()?.line() + 1));
     match line {
         Some(line) => format!("{PROTO}/{file}:{line}: "),

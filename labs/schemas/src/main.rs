@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, Subcommand};
+use owo_colors::OwoColorize as _;
 use schemas::compare::{Verdict, compare};
 use schemas::files::{self, Committed, Schemas};
 use schemas::manifest;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = format!("{error:#}");
             let stop = if text.ends_with(['.', '?']) { "" } else { "." };
-            anstream::eprintln!("❌ {text}{stop}");
+            anstream::eprintln!("{text}{stop}");
             ExitCode::FAILURE
         }
     }
@@ -68,7 +69,7 @@ fn validate(folder: &Path, how: &Validate) -> anyhow::Result<Schemas> {
     for file in pool.files().filter(|file| schemas.contains_key(file.name())) {
         let messages = count(file.messages().len(), "message");
         anstream::println!(
-            "✅ proto/{} is valid: {messages}, {}.",
+            "proto/{} is valid: {messages}, {}.",
             file.name(),
             count(file.enums().len(), "enum")
         );
@@ -79,7 +80,7 @@ fn validate(folder: &Path, how: &Validate) -> anyhow::Result<Schemas> {
     let (commit, before) = match files::read_commit(&folder, &how.against)? {
         Committed::Found { commit, schemas } => (commit, schemas),
         Committed::NoHistory(why) => {
-            anstream::println!("⚠️ Not compared with an earlier version: {why}.");
+            anstream::println!("Not compared with an earlier version: {why}.");
             return Ok(schemas);
         }
     };
@@ -88,8 +89,10 @@ fn validate(folder: &Path, how: &Validate) -> anyhow::Result<Schemas> {
         .with_context(|| format!("The schema in {name} is not valid itself"))?;
     let changes = compare(&old, &pool);
     for change in &changes {
-        let sign = if change.verdict == Verdict::Breaking { "❌" } else { "➕" };
-        anstream::println!("{sign} {change}");
+        match change.verdict {
+            Verdict::Breaking => anstream::println!("{} {change}", "breaking:".red()),
+            Verdict::Compatible => anstream::println!("{} {change}", "compatible:".green()),
+        }
     }
     let breaking = changes.iter().filter(|change| change.verdict == Verdict::Breaking).count();
     if breaking > 0 && !how.allow_breaking {
@@ -99,12 +102,12 @@ fn validate(folder: &Path, how: &Validate) -> anyhow::Result<Schemas> {
         );
     }
     match (breaking, changes.len()) {
-        (0, 0) => anstream::println!("✅ Nothing changed against {name}."),
+        (0, 0) => anstream::println!("Nothing changed against {name}."),
         (0, _) => {
-            anstream::println!("✅ Compatible with {name}: old and new read each other's records.")
+            anstream::println!("Compatible with {name}: old and new read each other's records.");
         }
         _ => {
-            anstream::println!("⚠️ {} against {name}, allowed.", count(breaking, "breaking change"))
+            anstream::println!("{} against {name}, allowed.", count(breaking, "breaking change"));
         }
     }
     Ok(schemas)
@@ -115,7 +118,7 @@ fn sync(folder: &Path, how: &Validate, apply: bool) -> anyhow::Result<()> {
     let text = manifest::manifest(&schemas)?;
     let path = folder.join(manifest::PATH);
     if std::fs::read_to_string(&path).is_ok_and(|written| written == text) {
-        anstream::println!("✅ {} is up to date.", manifest::PATH);
+        anstream::println!("{} is up to date.", manifest::PATH);
     } else {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)
@@ -123,7 +126,7 @@ fn sync(folder: &Path, how: &Validate, apply: bool) -> anyhow::Result<()> {
         }
         std::fs::write(&path, text)
             .with_context(|| format!("{} cannot be written", path.display()))?;
-        anstream::println!("✅ Wrote {}.", manifest::PATH);
+        anstream::println!("Wrote {}.", manifest::PATH);
     }
     if apply { hand_to_kubectl(&path) } else { Ok(()) }
 }

@@ -1,4 +1,5 @@
 //! The program, in a folder and a git repository of its own.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -70,8 +71,8 @@ fn said(output: &Output) -> (Option<i32>, String) {
 fn an_unchanged_schema_is_fine() {
     let (code, text) = Folder::committed().run(&["validate"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("✅ proto/user_event.proto is valid: 2 messages, 1 enum."), "{text}");
-    assert!(text.contains("✅ Nothing changed against HEAD ("), "{text}");
+    assert!(text.contains("proto/user_event.proto is valid: 2 messages, 1 enum."), "{text}");
+    assert!(text.contains("Nothing changed against HEAD ("), "{text}");
 }
 
 #[test]
@@ -81,17 +82,17 @@ fn a_mistake_is_told_with_its_line() {
         (
             "timestamp = 2;",
             "timestamp = 2",
-            "❌ proto/user_event.proto:6: expected ';' or '[', but found 'string'.",
+            "proto/user_event.proto:6: expected ';' or '[', but found 'string'.",
         ),
         (
             "int64 timestamp",
             "int65 timestamp",
-            "❌ proto/user_event.proto:5: name 'int65' is not defined.",
+            "proto/user_event.proto:5: name 'int65' is not defined.",
         ),
         (
             "timestamp = 2;",
             "timestamp = 1;",
-            "❌ proto/user_event.proto:5: field number '1' is already used.",
+            "proto/user_event.proto:5: field number '1' is already used.",
         ),
     ] {
         folder.write(&GIVEN.replace(right, wrong));
@@ -103,7 +104,8 @@ fn a_mistake_is_told_with_its_line() {
 fn a_breaking_change_stops_unless_it_is_meant() {
     let folder = Folder::committed();
     folder.write(&GIVEN.replace("user_id = 3", "user_id = 6"));
-    let breaking = "❌ UserEvent.user_id moved from number 3 to 6: old records keep it under 3";
+    let breaking =
+        "breaking: UserEvent.user_id moved from number 3 to 6: old records keep it under 3";
 
     let (code, text) = folder.run(&["sync"]);
     assert_eq!(code, Some(1));
@@ -112,10 +114,7 @@ fn a_breaking_change_stops_unless_it_is_meant() {
 
     let (code, text) = folder.run(&["sync", "--allow-breaking"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(
-        text.contains(breaking) && text.contains("⚠️ 1 breaking change against HEAD"),
-        "{text}"
-    );
+    assert!(text.contains(breaking) && text.contains("1 breaking change against HEAD"), "{text}");
     assert!(folder.path().join("k8s/configmap.yaml").exists());
 }
 
@@ -128,7 +127,8 @@ fn any_commit_can_be_compared_with() {
     assert!(code == Some(0) && text.contains("Nothing changed"), "{text}");
     let (code, text) = folder.run(&["validate", "--against", "HEAD~1"]);
     assert!(
-        code == Some(0) && text.contains("➕ UserEvent.user_id is gone, its number 3 is reserved"),
+        code == Some(0)
+            && text.contains("compatible: UserEvent.user_id is gone, its number 3 is reserved"),
         "{text}"
     );
     let (code, text) = folder.run(&["validate", "--against", "nowhere"]);
@@ -161,7 +161,7 @@ fn applying_needs_kubectl_and_says_so() {
         .unwrap();
     let (code, text) = said(&output);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("✅ Wrote k8s/configmap.yaml."), "{text}");
+    assert!(text.contains("Wrote k8s/configmap.yaml."), "{text}");
     assert!(text.contains("kubectl is not installed, so nothing was applied."), "{text}");
 }
 

@@ -54,7 +54,8 @@ impl<L: Lab> Document<L> {
             };
             match name.get_ref().as_ref() {
                 "topic" => {
-                    topic_origins = file.own_keys("topic", table, fields::names::<TopicKeys>())?
+                    let known = fields::names::<TopicKeys>();
+                    topic_origins = file.own_keys("topic", table, known)?;
                 }
                 "lab" => {
                     lab_origins = file.own_keys("lab", table, fields::names::<L>())?;

@@ -171,6 +171,7 @@ mod tests {
     fn a_bad_value_is_refused_in_librdkafkas_words() {
         assert_eq!(check("linger.ms", "5"), Ok(()));
         assert!(check("linger.ms", "-7").unwrap_err().starts_with("linger.ms = -7: "));
+        assert!(check("compression.type", "brotli").unwrap_err().ends_with("lz4 and zstd"));
         assert!(check("partitioner", "roundrobin").unwrap_err().contains("mode = \"roundrobin\""));
     }
 }

@@ -17,6 +17,7 @@
 //! * With the feature `docker-tests`: Apache Kafka in a container, which ends with the value.
 //! * Else an embedded `mini_kafka::Broker`, which starts in milliseconds.
 
+#[cfg(unix)] // It presses Ctrl-C by a signal.
 pub mod transcript;
 
 use mini_kafka::Broker;

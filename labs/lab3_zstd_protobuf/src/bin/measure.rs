@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab3_zstd_protobuf::event::UserEvent;
-use lab3_zstd_protobuf::measure::{BATCHES, STEP, claims, measure, tables};
+use lab3_zstd_protobuf::measure::{BATCHES, START, STEP, claims, measure, tables};
 use lab3_zstd_protobuf::stored::Codec;
 use lab3_zstd_protobuf::{Lab, MEASURE, generate, picture};
 use shared::client::Cluster;
@@ -22,7 +22,7 @@ struct Args {
     events: usize,
 
     /// How often each combination runs; the least disturbed run counts
-    #[arg(long, default_value = "5", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
     /// Where the events come from: the same seed, the same events
@@ -56,9 +56,7 @@ fn main() -> ExitCode {
             );
         }
         let cluster = Cluster::connect(&config).await?;
-        // A fixed beginning: with it, every byte is the same in every run.
-        let events: Vec<UserEvent> =
-            generate::events(args.seed, 1_750_000_000_000).take(args.events).collect();
+        let events: Vec<UserEvent> = generate::events(args.seed, START).take(args.events).collect();
 
         let bar = ProgressBar::new((BATCHES.len() * 2 * Codec::ALL.len()) as u64);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len}  {msg}") {

@@ -1,13 +1,14 @@
 //! `lab3-producer`: events as Protocol Buffers, in batches, compressed.
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use lab3_zstd_protobuf::event::{Format, name_of};
-use lab3_zstd_protobuf::send::{Producer, Report, WhenFull};
+use lab3_zstd_protobuf::send::{Producer, Record, Report, WhenFull};
 use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
 use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
 use shared::{report, topic};
+use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         let summaries = std::cell::RefCell::new(Vec::new());
         let records = (0..count).map(|n| {
             let mut event = events.another();
+            event.timestamp = now();
             if let (0, Some(bytes), Some(data)) = (n, args.note, &mut event.data) {
                 let note = generate::noise(args.seed, usize::try_from(bytes).unwrap_or(usize::MAX));
                 data.metadata.insert("note".to_owned(), note);
@@ -88,7 +90,7 @@ fn main() -> ExitCode {
                 let summary = format!("{name:<15} {} {:>3} bytes", event.user_id, value.len());
                 summaries.borrow_mut().push(summary);
             }
-            (event.user_id, value)
+            Record::new(event.user_id, value)
         });
         let mut producer = Producer::new(&config.client(Client::Producer))?;
         let on = |report: &Report| {
@@ -97,9 +99,9 @@ fn main() -> ExitCode {
             match &report.result {
                 Ok((partition, offset)) => {
                     let place = report::place(&config.topic.name, *partition, *offset);
-                    report::data(format!("✅ {summary} {arrow} {place}"))
+                    report::data(format!("{summary} {arrow} {place}"))
                 }
-                Err(_why) => report::data(format!("❌ {summary} not delivered")),
+                Err(_why) => report::data(format!("{summary} {arrow} not delivered")),
             }
         };
         let tally =
@@ -132,7 +134,13 @@ async fn reset(cluster: &Cluster, config: &Config<Lab>) -> anyhow::Result<ExitCo
 fn bar(events: u64) -> ProgressBar {
     let bar = ProgressBar::new(events);
     let style =
-        ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {per_sec}, {eta} left");
+        ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}, {rate}, {eta} left")
+            .map(|style| {
+                style.with_key("rate", |state: &ProgressState, text: &mut dyn Write| {
+                    // A text that cannot be written is not shown.
+                    let _ = write!(text, "{:.0}/s", state.per_sec());
+                })
+            });
     if let Ok(style) = style {
         bar.set_style(style);
     }
