@@ -7,6 +7,7 @@ use std::{io::Write, num::NonZero, process::ExitCode};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mini_kafka::{Broker, Format, Trace};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 /// An in-memory, Kafka-compatible broker: no JVM, no Docker, gone when it stops.
@@ -99,8 +100,11 @@ enum TraceFormat {
 }
 
 impl TraceFlags {
-    /// The trace that is asked for, if one is.
-    fn trace(self) -> Option<Trace> {
+    /// The trace that is asked for, if one is, and what must live as long as it.
+    ///
+    /// A thread writes to stdout, so that a reader that stands still, such as a pager, holds up no client; if it
+    /// falls many thousand exchanges behind, later ones are left out.
+    fn trace(self) -> Option<(Trace, WorkerGuard)> {
         let Self {
             trace,
             trace_format,
@@ -117,7 +121,8 @@ impl TraceFlags {
             || [&trace_client, &trace_topic].into_iter().any(Option::is_some)
             || trace_limit.is_some();
         is_on.then_some(())?;
-        let mut shown = Trace::to(std::io::stdout()).bytes(trace_bytes);
+        let (stdout, guard) = tracing_appender::non_blocking(std::io::stdout());
+        let mut shown = Trace::to(stdout).bytes(trace_bytes);
         if trace_format == Some(TraceFormat::Json) {
             shown = shown.format(Format::Json);
         }
@@ -133,7 +138,7 @@ impl TraceFlags {
         if let Some(limit) = trace_limit {
             shown = shown.limit(limit);
         }
-        Some(shown)
+        Some((shown, guard))
     }
 }
 
@@ -213,8 +218,11 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
         builder = builder.topic(name, partitions);
     }
     let is_json = flags.trace.trace_format == Some(TraceFormat::Json);
-    if let Some(trace) = flags.trace.trace() {
+    // Dropped at the end, it writes what is left, but does not wait long for a reader.
+    let mut _guard = None;
+    if let Some((trace, guard)) = flags.trace.trace() {
         builder = builder.trace(trace);
+        _guard = Some(guard);
     }
     let broker = builder.start().await?;
 

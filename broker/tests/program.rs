@@ -6,6 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 /// The program, killed at the end if it still runs.
@@ -97,4 +98,21 @@ fn logs_can_be_json() {
     let stderr = BufReader::new(program.0.stderr.take().unwrap());
     let explained = stderr.lines().map(Result::unwrap).find(|line| line.contains("HTTP")).unwrap();
     assert!(explained.starts_with('{') && explained.ends_with('}'), "{explained}");
+}
+
+/// `mini-kafka --trace | less`: a pager reads a page and stops.
+#[test]
+fn a_reader_of_the_trace_that_stands_still_holds_up_no_client() {
+    let mut program = Program::start(&["--port", "0", "--trace"]);
+    let address = program.first_line().trim().trim_start_matches("BOOTSTRAP_SERVERS=").to_owned();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // Each answer is some kilobytes of trace, so a pipe of 64 KiB is full long before the end.
+    for _ in 0..200 {
+        client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
+        let mut length = [0; 4];
+        client.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        client.read_exact(&mut answer).unwrap();
+    }
 }
