@@ -242,28 +242,12 @@ fn bad_value(name: &str, value: &str, about: &str) -> BadSetting {
 }
 
 fn unknown_setting(what: &str, name: &str, names: &[&str]) -> BadSetting {
-    let nearest = names.iter().min_by_key(|known| distance(name, known));
-    let hint = match nearest.filter(|known| distance(name, known) <= known.len() / 3) {
+    let nearest = names.iter().min_by_key(|known| strsim::levenshtein(name, known));
+    let hint = match nearest.filter(|known| strsim::levenshtein(name, known) <= known.len() / 3) {
         Some(known) => format!("Did you mean {known}?"),
         None => format!("Known are: {}.", names.join(", ")),
     };
     BadSetting(format!("Unknown {what} {name:?}. {hint}"))
-}
-
-/// How many letters must be added, dropped or changed to get from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]
