@@ -60,6 +60,8 @@ pub(crate) struct Appended {
     pub(crate) log_append_time: Option<Millis>,
     /// False for a retry of a batch that the log has already.
     pub(crate) is_new: bool,
+    /// The start of the log, so that whoever appended need not ask again.
+    pub(crate) log_start_offset: i64,
 }
 
 /// A record found by its time.
@@ -98,7 +100,8 @@ impl Log {
         {
             // Kafka tells a retry the time of the first try, whoever set it.
             let log_append_time = Some(max_timestamp);
-            return Ok(Appended { base_offset, log_append_time, is_new: false });
+            let log_start_offset = self.start_offset;
+            return Ok(Appended { base_offset, log_append_time, is_new: false, log_start_offset });
         }
 
         let base_offset = self.end_offset;
@@ -119,7 +122,8 @@ impl Log {
         if batch.has_producer_id() {
             self.producers.remember(batch, base_offset, max_timestamp);
         }
-        Ok(Appended { base_offset, log_append_time, is_new: true })
+        let log_start_offset = self.start_offset;
+        Ok(Appended { base_offset, log_append_time, is_new: true, log_start_offset })
     }
 
     /// The batches from the one that holds `offset`, up to `max_bytes`. If the first batch alone is longer, it

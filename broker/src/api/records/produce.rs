@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::{
     ErrorCode, Millis,
     api::{Context, Reply},
-    cluster::{Partition, Topic},
+    cluster::Topic,
     log::batch::{Batch, Compression},
     wire::{
         StrBytes,
@@ -122,11 +122,14 @@ fn append(
     let now = cx.cluster.clock.now();
     let appended = check(topic, &batch, now)
         .and_then(|()| Ok(partition.append(&batch, topic.timestamp_type(), now)?))
-        .map_err(|refusal| Refusal { log_start_offset: start_offset(cx, partition), ..refusal })?;
+        .map_err(|refusal| {
+            let log_start_offset = partition.log(|log| log.start_offset());
+            Refusal { log_start_offset: told(cx, log_start_offset), ..refusal }
+        })?;
     Ok(PartitionProduceResponse::default()
         .with_base_offset(appended.base_offset)
         .with_log_append_time_ms(appended.log_append_time.unwrap_or(-1))
-        .with_log_start_offset(start_offset(cx, partition)))
+        .with_log_start_offset(told(cx, appended.log_start_offset)))
 }
 
 /// The one batch of a partition: what Kafka's `ProduceRequest.validateRecords` asks.
@@ -197,7 +200,7 @@ fn failed(cx: &Context, refusal: Refusal) -> PartitionProduceResponse {
     failed.with_error_message(refusal.message.map(StrBytes::from_string))
 }
 
-/// Versions before 5 have no field for it.
-fn start_offset(cx: &Context, partition: &Partition) -> i64 {
-    if cx.version >= 5 { partition.log(|log| log.start_offset()) } else { -1 }
+/// The start of a log as an answer can tell it: versions before 5 have no field for it.
+fn told(cx: &Context, log_start_offset: i64) -> i64 {
+    if cx.version >= 5 { log_start_offset } else { -1 }
 }
