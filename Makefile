@@ -1,7 +1,7 @@
 # The front door. Every target is one or two commands, printed as they run, so that you can type them without make.
 #
 #   BROKER=memory|docker       which broker `make up` starts                   make up BROKER=docker
-#   BOOTSTRAP=host:port        the broker the labs talk to                     make producer-keyed BOOTSTRAP=localhost:9192
+#   BOOTSTRAP=host:port        the broker the labs talk to                     make producer-keyed BOOTSTRAP=127.0.0.1:9192
 #   CONFIG=file.toml           a configuration of your own                     make producer-keyed CONFIG=mine.toml
 #   STAGE=3                    a stage of Lab 5                                make lab5-stage STAGE=3
 #   ARGS='…'                   further flags for the program that is run       make server ARGS='--port 9093'
@@ -237,8 +237,8 @@ ci: check lint test integration-test ## What the CI runs
 integration-test: tools ## Clients in other languages (JavaScript, Python, Go, Java, C) against the embedded broker
 	CLIENTS=1 cargo test --test integration_tests$(args)
 
-conformance: tools ## The client tests against a Kafka of yours: make conformance BOOTSTRAP=localhost:9092
-	@test -n '$(or $(BOOTSTRAP),$(KAFKA_BOOTSTRAP_SERVERS))' || { echo 'Which Kafka? `make up BROKER=docker`, then `make conformance BOOTSTRAP=localhost:9092`.' >&2; exit 2; }
+conformance: tools ## The client tests against a Kafka of yours: make conformance BOOTSTRAP=127.0.0.1:9092
+	@test -n '$(or $(BOOTSTRAP),$(KAFKA_BOOTSTRAP_SERVERS))' || { echo 'Which Kafka? `make up BROKER=docker`, then `make conformance BOOTSTRAP=127.0.0.1:9092`.' >&2; exit 2; }
 	KAFKA_BOOTSTRAP_SERVERS=$(or $(BOOTSTRAP),$(KAFKA_BOOTSTRAP_SERVERS)) cargo test --workspace$(args)
 
 docker-test: tools ## The tests that start Kafka in a container (needs a Docker engine)

@@ -170,13 +170,25 @@ pub struct NoBroker {
 
 impl fmt::Display for NoBroker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Could not reach a broker at {} ({}). Start one with `make up`, or `make up BROKER=docker` for Apache Kafka.",
-            self.address, self.reason
-        )
+        write!(f, "Could not reach a broker at {} ({}). ", self.address, self.reason)?;
+        f.write_str(if self.is_about_the_name() {
+            "This machine finds no address for that name. Check the spelling and the network; \
+             a broker on this machine is at 127.0.0.1:9092."
+        } else {
+            "Start one with `make up`, or `make up BROKER=docker` for Apache Kafka."
+        })
     }
 }
+
+impl NoBroker {
+    /// Did the resolver fail? Then a broker may well run, so "start one" is the wrong advice.
+    fn is_about_the_name(&self) -> bool {
+        // The words of librdkafka, and of Rust's standard library.
+        self.reason.starts_with(RESOLVER) || self.reason.contains("lookup address information")
+    }
+}
+
+const RESOLVER: &str = "Failed to resolve";
 
 impl std::error::Error for NoBroker {}
 
@@ -278,11 +290,14 @@ fn names(partitions: &TopicPartitionList) -> Vec<(String, i32)> {
         .collect()
 }
 
-/// `[thrd:…]: localhost:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state
-/// CONNECT)` → `Connection refused`.
+/// `[thrd:…]: kafka:9092/bootstrap: Connect to ipv4#10.0.0.9:9092 failed: Connection refused (after 0ms in state
+/// CONNECT)` → `Connection refused`. What the resolver says keeps the name.
 fn reason(message: &str) -> String {
     let message = message.split(" (after ").next().unwrap_or(message);
-    message.rsplit(": ").next().unwrap_or(message).to_owned()
+    match message.find(RESOLVER) {
+        Some(start) => message[start..].to_owned(),
+        None => message.rsplit(": ").next().unwrap_or(message).to_owned(),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -299,5 +314,20 @@ mod tests {
         let line = "[thrd:localhost:1/bootstrap]: localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: \
                     Connection refused (after 0ms in state CONNECT, 2 identical error(s) suppressed)";
         assert_eq!(reason(line), "Connection refused");
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_no_reason_to_start_a_broker() {
+        let line = "[thrd:nosuch:9092/bootstrap]: nosuch:9092/bootstrap: Failed to resolve 'nosuch:9092': \
+                    Name or service not known (after 3ms in state CONNECT)";
+        let standard = "failed to lookup address information: Name or service not known".to_owned();
+        for reason in [reason(line), standard] {
+            let sentence = NoBroker { address: "nosuch:9092".to_owned(), reason }.to_string();
+            assert!(
+                sentence.contains("Name or service not known). This machine finds"),
+                "{sentence}"
+            );
+            assert!(!sentence.contains("make up"), "{sentence}");
+        }
     }
 }

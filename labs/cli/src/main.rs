@@ -150,7 +150,7 @@ async fn up_embedded(
     }
     // Port 0 is free by definition.
     if address.port != 0 {
-        refuse_if_taken(&address.bootstrap(), "Stop it, or take another port: `make up ARGS='--port 9192'`, and give the labs BOOTSTRAP=localhost:9192.").await?;
+        refuse_if_taken(&address.bootstrap(), "Stop it, or take another port: `make up ARGS='--port 9192'`, and give the labs BOOTSTRAP=127.0.0.1:9192.").await?;
     }
     let running = embedded.start(address.host.as_deref(), address.port, flags).await?;
     say!("Started {running}");

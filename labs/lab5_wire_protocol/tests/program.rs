@@ -29,7 +29,7 @@ fn dead_address() -> String {
 /// `lab5.toml` with another address, as if nobody answered at its own.
 fn config_at(address: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-    let lab = include_str!("../lab5.toml").replace("localhost:9092", address);
+    let lab = include_str!("../lab5.toml").replace("127.0.0.1:9092", address);
     std::fs::write(file.path(), lab).unwrap();
     file
 }

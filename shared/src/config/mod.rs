@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [kafka]                       # properties of every client
-//! bootstrap.servers = "localhost:9092"
+//! bootstrap.servers = "127.0.0.1:9092"
 //! [topic]                       # ours
 //! name = "lab1"
 //! partitions = 3
@@ -38,7 +38,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The broker's address when nobody names one.
-pub const DEFAULT_BOOTSTRAP_SERVERS: &str = "localhost:9092";
+pub const DEFAULT_BOOTSTRAP_SERVERS: &str = "127.0.0.1:9092";
 
 /// Everything a lab's program was told.
 #[derive(Debug, Clone)]
