@@ -9,10 +9,7 @@
 //! * [`partitioner`]: which partition, and why.
 //! * [`input`], [`report`]: lines in, lines out.
 //! * [`shutdown`], [`telemetry`]: what [`run`] sets up.
-#![cfg_attr(
-    feature = "testing",
-    doc = "* [`testing`]: a broker for a test, and READMEs that are tests."
-)]
+//! * [`testing`]: a broker for a test, and READMEs that are tests.
 //!
 //! ```no_run
 //! use shared::config::{Client, Config, Flags, NoLab, Program};
@@ -40,7 +37,6 @@ pub mod partitioner;
 pub mod report;
 pub mod shutdown;
 pub mod telemetry;
-#[cfg(feature = "testing")]
 pub mod testing;
 pub mod topic;
 

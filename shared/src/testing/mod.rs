@@ -1,4 +1,6 @@
-//! A broker for a test, and READMEs that are tests (feature `testing`).
+//! A broker for a test, and READMEs that are tests.
+//!
+//! No feature switches it on: the tests and the programs then share one build of everything.
 //!
 //! ```no_run
 //! # async fn test() -> anyhow::Result<()> {
