@@ -27,10 +27,36 @@ MAKEFLAGS += --no-print-directory
 
 ##@ Getting started
 
-.PHONY: help demo test doctor
-help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9 -]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
+.PHONY: help help-all lab1 lab2 lab3 lab4 lab5 demo test doctor
+define start
+Kafka labs in Rust, and an in-memory Kafka broker. Start here:
+
+  make demo        Lab 1 from end to end, on a broker of its own; nothing is left running
+  make test        every test that needs nothing but this machine
+  make doctor      what is installed, what is missing, and how to install it
+
+Then do Lab 1 yourself, in two terminals:
+
+  make up          start a broker in the background (make down stops it)
+  make lab1        the steps of Lab 1 (lab2, lab3, lab4, lab5: the steps of the others)
+
+All targets: make help-all. The map: README.md. Something fails: docs/troubleshooting.md.
+endef
+export start
+# $(call list,PATTERN): the targets of the sections whose heading fits, with what they do.
+list = @awk 'BEGIN {FS = ":.*\#\# "} /^\#\#@ / {fits = /^\#\#@ $(1)/; if (fits) printf "\n%s\n", substr($$0, 5)} \
+	fits && /^[a-z0-9 -]+:.*\#\# / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+help: ## How to start
+	@echo "$$start"
+
+help-all: ## Every target, and the variables
+	$(call list,)
 	@echo; sed -n 's/^#   /  /p' Makefile
+
+lab1 lab2 lab3 lab4 lab5: ## The steps of a lab
+	$(call list,Lab $(@:lab%=%):)
+	@printf '\nBefore: make up. After: make down. The lesson: %s\n' labs/$@_*/README.md
 
 demo: tools ## Lab 1 from end to end on a broker of its own: nothing to start, nothing left running
 	$(call run,lab1-demo)
@@ -81,16 +107,16 @@ logs: tools ## The broker's log (ARGS=-f: and what follows, until Ctrl-C)
 topics: tools ## Create Lab 1's topic
 	$(call run,lab1-topics,$(bootstrap))
 
-consumer-keyed: tools ## Read, in the group lab1-keyed
+consumer-keyed: tools ## Terminal A: read, in the group lab1-keyed
 	$(call run,lab1-consumer,$(call config,config_keyed.toml))
 
-producer-keyed: tools ## Type lines such as `u1 click 10`: the first word is the key, the key picks the partition
+producer-keyed: tools ## Terminal B: type lines such as `u1 click 10`: the first word is the key, the key picks the partition
 	$(call run,lab1-producer,$(call config,config_keyed.toml))
 
-consumer-rr: tools ## Read, in the group lab1-rr
+consumer-rr: tools ## Terminal A: read, in the group lab1-rr
 	$(call run,lab1-consumer,$(call config,config_roundrobin.toml))
 
-producer-rr: tools ## Type the same lines: no key, one partition after the other
+producer-rr: tools ## Terminal B: type the same lines: no key, one partition after the other
 	$(call run,lab1-producer,$(call config,config_roundrobin.toml))
 
 diff-configs: ## What differs between the two configurations

@@ -29,7 +29,7 @@ pub(crate) struct Embedded {
 /// A broker that runs in the background.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pid: i32,
+    pub(crate) pid: i32,
     pub(crate) bootstrap: String,
     log: PathBuf,
 }

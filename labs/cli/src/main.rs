@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::docker::Docker;
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, Running};
 use crate::probe::Answer;
 
 /// Starts, stops and describes the broker of the labs.
@@ -140,8 +140,7 @@ async fn up_embedded(
     flags: &[String],
 ) -> Result<()> {
     if let Some(running) = embedded.running()? {
-        say!("Already running: {running}");
-        return Ok(());
+        return already(&running, probe::ask(&running.bootstrap).await);
     }
     if address.port == 9092 && docker.state().await?.is_running() {
         bail!(
@@ -158,6 +157,22 @@ async fn up_embedded(
         "Next: `make consumer-keyed` here, `make producer-keyed` in a second terminal; `make down` stops it."
     );
     Ok(())
+}
+
+/// A process that runs is not yet a broker that works: it may be frozen. Its own answer decides.
+fn already(running: &Running, answer: Answer) -> Result<()> {
+    match answer {
+        Answer::Kafka(_) => {
+            say!("Already running: {running}");
+            Ok(())
+        }
+        Answer::Nothing | Answer::Other(_) => bail!(
+            "Process {} is mini-kafka, but it does not answer at {}. It may be stopped (Ctrl-Z, a debugger) or overloaded.\n\
+             `make down` ends it, `make up` then starts a new one.",
+            running.pid,
+            running.bootstrap
+        ),
+    }
 }
 
 async fn up_docker(

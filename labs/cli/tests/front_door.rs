@@ -10,23 +10,56 @@ use std::process::Command;
 const INTERNAL: [&str; 1] = ["tools"];
 
 #[test]
-fn make_help_lists_every_target() {
-    let help = Command::new("make")
-        .arg("help")
-        .current_dir(root())
-        .env_remove("MAKEFLAGS")
-        .output()
-        .unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    // A line of help begins with the names, two spaces before the text at least.
-    let listed: BTreeSet<_> = help
-        .lines()
-        .filter_map(|line| line.strip_prefix("  "))
-        .flat_map(|line| line.split("  ").next().unwrap().split(' '))
-        .collect();
+fn make_alone_says_how_to_start_in_a_few_lines() {
+    let start = make(&[]);
+    assert!(start.lines().count() <= 14, "too long for a first look:\n{start}");
+    for first in ["make demo", "make test", "make doctor", "make up", "make lab1", "make help-all"]
+    {
+        assert!(start.contains(first), "no `{first}` in\n{start}");
+    }
+}
+
+#[test]
+fn make_help_all_lists_every_target() {
+    let help = make(&["help-all"]);
     let missing: Vec<_> =
-        targets(&root()).into_iter().filter(|target| !listed.contains(target.as_str())).collect();
+        targets(&root()).into_iter().filter(|target| !listed(&help).contains(target)).collect();
     assert_eq!(missing, INTERNAL, "targets without `## help`, in\n{help}");
+}
+
+#[test]
+fn make_lab_lists_that_labs_targets() {
+    let all = listed(&make(&["help-all"]));
+    for lab in ["lab1", "lab2", "lab3", "lab4", "lab5"] {
+        let steps = make(&[lab]);
+        assert!(steps.contains(&format!("The lesson: labs/{lab}_")), "{steps}");
+        // Each target that carries a lab's name is among its steps, and no other lab's is.
+        let own: BTreeSet<_> =
+            all.iter().filter(|name| name.starts_with(&format!("{lab}-"))).collect();
+        let listed = listed(&steps);
+        let steps: BTreeSet<_> =
+            listed.iter().filter(|name| name.starts_with("lab") && name.contains('-')).collect();
+        assert_eq!(steps, own);
+    }
+    assert!(listed(&make(&["lab1"])).contains("producer-keyed"));
+}
+
+/// What make prints.
+fn make(arguments: &[&str]) -> String {
+    let mut make = Command::new("make");
+    make.args(arguments).current_dir(root()).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    let output = make.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The targets that a help text names. A line begins with the names, two spaces before the text at least.
+fn listed(help: &str) -> BTreeSet<String> {
+    help.lines()
+        .filter_map(|line| line.strip_prefix("  make "))
+        .flat_map(|line| line.split("  ").next().unwrap().split(' '))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -125,6 +158,51 @@ fn without_make_the_readme_says_what_make_does() {
             }
         }
     }
+}
+
+/// `cargo test` in the root, `cargo build` and `cargo run` in a lab's folder: whichever comes first builds for the others.
+#[test]
+fn each_dependency_is_compiled_once() {
+    let everything = features(&["--workspace", "--edges=normal,build,dev"]);
+    let mut others = vec![vec!["--workspace", "--edges=normal,build"]];
+    // Who embeds the library alone gets fewer features: that is meant.
+    let programs = members().into_iter().filter(|folder| folder != "broker");
+    let manifests: Vec<_> =
+        programs.map(|folder| format!("--manifest-path={folder}/Cargo.toml")).collect();
+    others.extend(manifests.iter().map(|manifest| vec![manifest.as_str(), "--edges=normal,build"]));
+    for selection in others {
+        let differing: Vec<_> = features(&selection).difference(&everything).cloned().collect();
+        assert!(
+            differing.is_empty(),
+            "With {selection:?} these would be compiled again, with fewer features than in `cargo test`.\n\
+             Add what is missing to shared/build-once/Cargo.toml:\n{}",
+            differing.join("\n")
+        );
+    }
+}
+
+/// The folders of the workspace's packages.
+fn members() -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, list) = manifest.split_once("members = [").unwrap();
+    let (list, _) = list.split_once(']').unwrap();
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every dependency from outside of the workspace with the features that it is built with.
+fn features(selection: &[&str]) -> BTreeSet<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--offline", "--prefix=none", "--no-dedupe", "--format={p} with {f}"]);
+    let output = tree.args(selection).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let found: BTreeSet<_> = tree
+        .lines()
+        .filter(|line| line.contains(" with ") && !line.contains(" (/"))
+        .map(str::to_owned)
+        .collect();
+    assert!(found.len() > 30, "the form of cargo tree has changed:\n{tree}");
+    found
 }
 
 /// What make would do, without the `-q` that depends on what is built already.

@@ -38,6 +38,30 @@ fn the_embedded_broker_goes_up_once_and_down_once() {
 }
 
 #[test]
+fn a_frozen_broker_is_not_already_running() {
+    let run_dir = tempfile::tempdir().unwrap();
+    let here = format!("--run-dir {}", run_dir.path().display());
+    let first = make("up", &format!("{here} --host 127.0.0.1 --port 0"));
+    let pid = between(&first, "(process ", ", log in ");
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+
+    signal("-STOP");
+    let again = run_make("up", &here);
+    let said = String::from_utf8(again.stderr).unwrap();
+    signal("-CONT");
+    make("down", &format!("{here} --broker memory"));
+
+    assert!(!again.status.success());
+    assert!(
+        said.contains(&format!("Process {pid} is mini-kafka, but it does not answer")),
+        "{said}"
+    );
+    assert!(said.contains("`make down` ends it"), "{said}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_what_is_there() {
     let run_dir = tempfile::tempdir().unwrap();
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
