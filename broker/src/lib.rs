@@ -33,6 +33,9 @@ mod group;
 mod log;
 mod server;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod time;
 mod trace;
 mod wire;
 
@@ -41,9 +44,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-pub(crate) use crate::error_code::ErrorCode;
 use crate::{
-    cluster::{Cluster, NewTopic},
+    cluster::{Clock, Cluster, NewTopic},
     server::{Plan, Server, Starting},
     settings::Settings,
 };
@@ -51,9 +53,6 @@ pub use crate::{
     error::Error,
     trace::{Format, Trace, decode},
 };
-
-/// A point in time, or a span, in milliseconds. Points count from the Unix epoch, as Kafka's timestamps do.
-pub(crate) type Millis = i64;
 
 /// An API that the broker serves, with its oldest and its newest version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +127,7 @@ pub struct Builder {
     topics: Vec<(String, i32)>,
     trace: Option<Trace>,
     threads: usize,
+    clock: Option<Clock>,
 }
 
 impl Default for Builder {
@@ -139,6 +139,7 @@ impl Default for Builder {
             topics: Vec::new(),
             trace: None,
             threads: 1,
+            clock: None,
         }
     }
 }
@@ -180,6 +181,13 @@ impl Builder {
         self
     }
 
+    /// A clock in a test's hand instead of one that runs.
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Starts the broker; it accepts connections when this returns.
     ///
     /// # Errors
@@ -217,7 +225,7 @@ impl Builder {
         for (name, value) in &self.settings {
             settings.set(name, value).map_err(|bad| Error::Setting(bad.to_string()))?;
         }
-        let cluster = Cluster::new(settings);
+        let cluster = Cluster::new(settings, self.clock.unwrap_or_default());
         for (name, partitions) in self.topics {
             let new = NewTopic { name, partitions, overrides: [].into() };
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;

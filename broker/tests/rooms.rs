@@ -18,8 +18,30 @@ const PURE: &[&str] = &[
     "crate::api",
     "crate::cluster",
     "crate::server",
-    "Instant",
-    "SystemTime",
+];
+
+/// What of the crate a pure room may name, besides itself.
+const PURE_NAMES: &[&str] = &["error_code", "time"];
+
+/// Words about time, and the only files and folders that they may stand in.
+const TIME: &[(&str, &[&str], &str)] = &[
+    ("SystemTime", &["cluster/clock.rs"], "the wall is read by the clock"),
+    ("Instant", &["cluster/clock.rs"], "deadlines are a `Moment` of the clock"),
+    (
+        "tokio::time",
+        &["cluster/clock.rs", "server", "api/records/fetch.rs", "cluster/fetch.rs"],
+        "sleep with `Clock::sleep_until`",
+    ),
+    (
+        "real_now",
+        &["cluster/clock.rs", "server", "api/records/fetch.rs", "cluster/fetch.rs"],
+        "real time is for connections and waiting fetches",
+    ),
+    (
+        "wall()",
+        &["cluster/clock.rs", "api/records", "cluster/partition.rs"],
+        "the wall is for the times of records; deadlines use `Clock::now`",
+    ),
 ];
 
 /// A room and the words that must not stand in it, with the reason.
@@ -36,7 +58,7 @@ const RULES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "api",
-        &["tokio::net", "std::fs", "SystemTime", "kafka_protocol", "crate::server"],
+        &["tokio::net", "std::fs", "kafka_protocol", "crate::server"],
         "it translates, without sockets, files or a clock of its own",
     ),
     (
@@ -55,8 +77,6 @@ const RULES: &[(&str, &[&str], &str)] = &[
             "crate::cluster",
             "crate::server",
             "crate::group",
-            "Instant",
-            "SystemTime",
         ],
         "it turns bytes into words and knows no state",
     ),
@@ -79,6 +99,69 @@ fn no_room_uses_what_it_must_not_know() {
         }
     }
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn only_the_clock_tells_the_time() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut broken = Vec::new();
+    for path in sources(&src) {
+        let file = path.strip_prefix(&src).unwrap();
+        for (number, line) in code(&path) {
+            for (word, places, reason) in TIME {
+                if line.contains(word) && !places.iter().any(|place| file.starts_with(place)) {
+                    broken.push(format!("{}:{number}: `{word}`: {reason}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn a_pure_room_names_nothing_of_the_crate_but_codes_and_times() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (room, ..) in RULES.iter().filter(|(_, forbidden, _)| *forbidden == PURE) {
+        for file in sources(&src.join(room)) {
+            for name in names_of_the_crate(&file) {
+                assert!(
+                    name == *room || PURE_NAMES.contains(&name.as_str()),
+                    "{}: `crate::{name}` in the pure room `{room}`",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// What a file names directly below `crate::`, also in a list in braces.
+fn names_of_the_crate(file: &Path) -> Vec<String> {
+    let text: String = code(file).into_iter().map(|(_, line)| line + "\n").collect();
+    let name = |text: &str| {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut names: Vec<String> = Vec::new();
+    for after in text.split("crate::").skip(1) {
+        let Some(list) = after.strip_prefix('{') else {
+            names.push(name(after));
+            continue;
+        };
+        let mut depth = 0;
+        let mut is_start = true;
+        for (at, c) in list.char_indices() {
+            if is_start && depth == 0 && !c.is_whitespace() && c != '}' {
+                names.push(name(&list[at..]));
+            }
+            is_start = (is_start && c.is_whitespace()) || (depth == 0 && c == ',');
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    names
 }
 
 #[test]

@@ -14,17 +14,17 @@ use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, oneshot},
     task::AbortHandle,
-    time::sleep_until,
 };
 
 use super::Clock;
 use crate::{
-    ErrorCode, Millis,
+    error_code::ErrorCode,
     group::{
         self, Committer, Effect, Group, Join, JoinAnswer, Leaving, Left, NewOffset, Refused,
         RequestId, Sync, SyncAnswer,
     },
     settings::Settings,
+    time::Moment,
 };
 
 /// All groups of the broker, which coordinates every one of them.
@@ -207,7 +207,7 @@ enum Waiting {
 /// The task that sleeps until the group's next deadline; there is none while the group has no deadline.
 #[derive(Debug)]
 struct Timer {
-    at: Millis,
+    at: Moment,
     task: AbortHandle,
 }
 
@@ -218,7 +218,7 @@ impl Coordinator {
     }
 
     /// Does one thing with the group and carries out what comes of it.
-    fn step<T>(self: &Arc<Self>, act: impl FnOnce(&mut Desk, Millis) -> (T, Vec<Effect>)) -> T {
+    fn step<T>(self: &Arc<Self>, act: impl FnOnce(&mut Desk, Moment) -> (T, Vec<Effect>)) -> T {
         let mut desk = self.desk.lock();
         let (outcome, effects) = act(&mut desk, self.clock.now());
         desk.carry_out(effects);
@@ -245,7 +245,7 @@ impl Coordinator {
     }
 
     /// Lets happen what is due, and says when to look again.
-    fn tick(&self) -> Option<Millis> {
+    fn tick(&self) -> Option<Moment> {
         let mut desk = self.desk.lock();
         let effects = desk.group.tick(self.clock.now());
         desk.carry_out(effects);
@@ -290,7 +290,7 @@ async fn keep_time(coordinator: Weak<Coordinator>, clock: Clock, sooner: Arc<Not
     // The group is not kept alive by its timer.
     while let Some(at) = coordinator.upgrade().and_then(|coordinator| coordinator.tick()) {
         tokio::select! {
-            () = sleep_until(clock.instant(at)) => {}
+            () = clock.sleep_until(at) => {}
             () = sooner.notified() => {}
         }
     }
@@ -306,16 +306,20 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::group::Protocol;
+    use crate::{group::Protocol, time::Millis};
 
     const SESSION: Millis = 6_000;
 
     fn groups(overrides: &[(&str, &str)]) -> Arc<Groups> {
+        groups_at(Clock::default(), overrides)
+    }
+
+    fn groups_at(clock: Clock, overrides: &[(&str, &str)]) -> Arc<Groups> {
         let mut settings = Settings::default();
         for (name, value) in overrides {
             settings.set(name, value).unwrap();
         }
-        Arc::new(Groups::new(&settings, Clock::default()))
+        Arc::new(Groups::new(&settings, clock))
     }
 
     fn joining(member_id: &str) -> Join {
@@ -419,6 +423,20 @@ mod tests {
         settle().await;
         assert_eq!(state(&groups), "Stable");
         tokio::time::sleep(Duration::from_millis(1)).await;
+        settle().await;
+        assert_eq!(state(&groups), "Empty");
+    }
+
+    #[tokio::test]
+    async fn a_held_clock_ends_a_session_when_it_is_advanced_and_not_when_the_wall_jumps() {
+        let clock = Clock::held(0);
+        let groups = groups_at(clock.clone(), &[]);
+        let joined = groups.join("g", joining("")).await.unwrap();
+        groups.sync("g", syncing(&joined.member_id, 1, &[])).await.unwrap();
+        clock.jump(SESSION);
+        settle().await;
+        assert_eq!(state(&groups), "Stable");
+        clock.advance(SESSION);
         settle().await;
         assert_eq!(state(&groups), "Empty");
     }

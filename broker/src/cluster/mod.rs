@@ -30,8 +30,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let clock = Clock::default();
+    pub(crate) fn new(settings: Settings, clock: Clock) -> Self {
         Self {
             id: Uuid::new_v4().simple().to_string()[..22].to_owned(),
             topics: Topics::new(settings.topic_defaults()),

@@ -6,8 +6,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    ErrorCode, Millis,
+    error_code::ErrorCode,
     log::{Appended, Log, TimestampType, batch::Batch},
+    time::Timestamp,
 };
 
 /// What a fetch waits with: one for all of its partitions.
@@ -33,7 +34,7 @@ impl Partition {
         &self,
         batch: &Batch,
         timestamps: TimestampType,
-        now: Millis,
+        now: Timestamp,
     ) -> Result<Appended, ErrorCode> {
         let mut state = self.0.lock();
         if state.is_deleted {

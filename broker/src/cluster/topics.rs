@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Partition;
 use crate::{
-    ErrorCode,
+    error_code::ErrorCode,
     log::TimestampType,
     settings::{MAX_PARTITIONS, TopicSettings},
 };

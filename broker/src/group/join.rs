@@ -6,7 +6,10 @@ use tracing::info;
 use super::member::{Member, Protocol, Waiting};
 use super::state::{InitialDelay, State, Unsynced};
 use super::{Effect, Group, RequestId, Settings};
-use crate::{ErrorCode, Millis};
+use crate::{
+    error_code::ErrorCode,
+    time::{Millis, Moment},
+};
 
 /// How long a member may wait for the answer to its first join. It does not know its id yet and cannot send
 /// heartbeats, so this takes the place of its session time-out. Fixed in Kafka, too.
@@ -84,14 +87,14 @@ pub(crate) struct Refused {
 impl Group {
     /// Takes a member in, or begins a rebalance for one that is in already. The answer comes as an effect:
     /// now, or when the generation begins.
-    pub(crate) fn join(&mut self, join: Join, request: RequestId, now: Millis) -> Vec<Effect> {
+    pub(crate) fn join(&mut self, join: Join, request: RequestId, now: Moment) -> Vec<Effect> {
         if let Err(refused) = self.try_join(join, request, now) {
             self.effects.push(Effect::Join(request, Err(refused)));
         }
         self.take_effects()
     }
 
-    fn try_join(&mut self, join: Join, request: RequestId, now: Millis) -> Result<(), Refused> {
+    fn try_join(&mut self, join: Join, request: RequestId, now: Moment) -> Result<(), Refused> {
         let refuse =
             |error, member_id: &str| Err(Refused { error, member_id: member_id.to_owned() });
         if self.is_dead() {
@@ -128,7 +131,7 @@ impl Group {
         &mut self,
         mut join: Join,
         request: RequestId,
-        now: Millis,
+        now: Moment,
     ) -> Result<(), Refused> {
         let name = join.instance_id.as_ref().unwrap_or(&join.client_id);
         join.member_id = format!("{name}-{}", join.uuid);
@@ -151,7 +154,7 @@ impl Group {
         Ok(())
     }
 
-    fn add_member(&mut self, join: Join, request: RequestId, now: Millis) {
+    fn add_member(&mut self, join: Join, request: RequestId, now: Moment) {
         if let State::PreparingRebalance { initial: Some(initial), .. } = &mut self.state {
             initial.extend = true;
         }
@@ -169,7 +172,7 @@ impl Group {
 
     /// A member that the group knows joins again. It may have lost the answer (then it gets the current
     /// generation), have something new to say, or be the leader, who asks for a rebalance by joining.
-    fn rejoin(&mut self, join: Join, request: RequestId, now: Millis) {
+    fn rejoin(&mut self, join: Join, request: RequestId, now: Moment) {
         let is_leader = self.is_leader(&join.member_id);
         let unchanged = self
             .member_mut(&join.member_id)
@@ -208,7 +211,7 @@ impl Group {
         position: usize,
         join: Join,
         request: RequestId,
-        now: Millis,
+        now: Moment,
     ) {
         let old_id = std::mem::replace(&mut self.members[position].id, join.member_id.clone());
         let new_id = join.member_id.clone();
@@ -324,7 +327,7 @@ impl Group {
         }
     }
 
-    pub(super) fn rebalance_or_complete_join(&mut self, reason: &str, now: Millis) {
+    pub(super) fn rebalance_or_complete_join(&mut self, reason: &str, now: Moment) {
         match &self.state {
             State::Dead => {}
             State::PreparingRebalance { .. } => self.complete_join_if_all_joined(now),
@@ -335,7 +338,7 @@ impl Group {
     }
 
     /// Begins the next turn. Whoever waits for an assignment of this one is sent back to join.
-    pub(super) fn prepare_rebalance(&mut self, reason: &str, now: Millis) {
+    pub(super) fn prepare_rebalance(&mut self, reason: &str, now: Moment) {
         info!(group = self.id, generation = self.generation, "preparing to rebalance: {reason}");
         if let State::CompletingRebalance { .. } = self.state {
             for position in 0..self.members.len() {
@@ -367,7 +370,7 @@ impl Group {
     }
 
     /// An initial rebalance waits its delay out, in the hope of more members.
-    pub(super) fn complete_join_if_all_joined(&mut self, now: Millis) {
+    pub(super) fn complete_join_if_all_joined(&mut self, now: Moment) {
         if let State::PreparingRebalance { initial: None, .. } = self.state
             && self.all_joined()
         {
@@ -380,7 +383,7 @@ impl Group {
     }
 
     /// The time of the join phase is over.
-    pub(super) fn join_deadline_passed(&mut self, now: Millis) {
+    pub(super) fn join_deadline_passed(&mut self, now: Moment) {
         if let State::PreparingRebalance { deadline, initial: Some(initial) } = &mut self.state
             && initial.extend
             && initial.remaining > 0
@@ -397,7 +400,7 @@ impl Group {
 
     /// Begins the new generation with those who have joined. Static members stay although they have not: they
     /// may be restarting.
-    pub(super) fn complete_join(&mut self, now: Millis) {
+    pub(super) fn complete_join(&mut self, now: Moment) {
         let is_missing = |member: &&Member| !member.awaits_join() && member.instance_id.is_none();
         let missing: Vec<String> =
             self.members.iter().filter(is_missing).map(|member| member.id.clone()).collect();

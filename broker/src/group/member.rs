@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::RequestId;
 use super::join::Join;
-use crate::Millis;
+use crate::time::{Millis, Moment};
 
 /// An assignor that a member can use, with what it tells that assignor (for consumers: its subscription).
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub(super) struct Member {
     pub(super) assignment: Bytes,
     pub(super) waiting: Waiting,
     /// When silence ends the membership. `None` while the member waits for the group and not the other way round.
-    pub(super) session_ends: Option<Millis>,
+    pub(super) session_ends: Option<Moment>,
     /// Has not been answered since it joined, so it does not know its id and cannot send heartbeats.
     pub(super) is_new: bool,
 }
@@ -62,7 +62,7 @@ impl Member {
     }
 
     /// A sign of life: the session starts over.
-    pub(super) fn renew_session(&mut self, now: Millis) {
+    pub(super) fn renew_session(&mut self, now: Moment) {
         self.session_ends = Some(now + self.session_timeout);
     }
 

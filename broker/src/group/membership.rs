@@ -5,7 +5,7 @@ use tracing::info;
 use super::member::Waiting;
 use super::state::State;
 use super::{Effect, Group};
-use crate::{ErrorCode, Millis};
+use crate::{error_code::ErrorCode, time::Moment};
 
 /// One entry of a LeaveGroup request.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Group {
         member_id: &str,
         instance_id: Option<&str>,
         generation: i32,
-        now: Millis,
+        now: Moment,
     ) -> Result<(), ErrorCode> {
         if self.is_dead() {
             return Err(ErrorCode::CoordinatorNotAvailable);
@@ -63,7 +63,7 @@ impl Group {
         }
     }
 
-    pub(super) fn renew_session(&mut self, member_id: &str, now: Millis) {
+    pub(super) fn renew_session(&mut self, member_id: &str, now: Moment) {
         if let Some(member) = self.member_mut(member_id) {
             member.renew_session(now);
         }
@@ -76,7 +76,7 @@ impl Group {
     pub(crate) fn leave(
         &mut self,
         leaving: Vec<Leaving>,
-        now: Millis,
+        now: Moment,
     ) -> Result<(Vec<Left>, Vec<Effect>), ErrorCode> {
         if self.is_dead() {
             return Err(ErrorCode::CoordinatorNotAvailable);
@@ -108,12 +108,12 @@ impl Group {
     }
 
     /// When [`Group::tick`] has something to do; `None` while nothing runs.
-    pub(crate) fn next_deadline(&self) -> Option<Millis> {
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.next_timer().map(|(at, _)| at)
     }
 
     /// Lets everything happen whose time has come by `now`, in order.
-    pub(crate) fn tick(&mut self, now: Millis) -> Vec<Effect> {
+    pub(crate) fn tick(&mut self, now: Moment) -> Vec<Effect> {
         // Each round ends a timer or moves it past `now`, so this comes to an end.
         while let Some((_, timer)) = self.next_timer().filter(|(at, _)| *at <= now) {
             match timer {
@@ -130,7 +130,7 @@ impl Group {
         self.take_effects()
     }
 
-    fn next_timer(&self) -> Option<(Millis, Timer)> {
+    fn next_timer(&self) -> Option<(Moment, Timer)> {
         let join = match self.state {
             State::PreparingRebalance { deadline, .. } => Some((deadline, Timer::Join)),
             _ => None,
@@ -147,7 +147,7 @@ impl Group {
         [join, sync, session, pending].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    fn session_ended(&mut self, member_id: &str, now: Millis) {
+    fn session_ended(&mut self, member_id: &str, now: Moment) {
         let Some(member) = self.member_mut(member_id) else { return };
         member.session_ends = None;
         // Who waits for the group cannot send heartbeats; the session starts over with the answer.
@@ -166,7 +166,7 @@ impl Group {
     }
 
     /// Unlike a member that joins or leaves, one that lapses may end an initial rebalance early, as in Kafka.
-    fn complete_join_if_that_was_the_last(&mut self, now: Millis) {
+    fn complete_join_if_that_was_the_last(&mut self, now: Moment) {
         if let State::PreparingRebalance { .. } = self.state
             && self.all_joined()
         {
@@ -174,7 +174,7 @@ impl Group {
         }
     }
 
-    fn sync_deadline_passed(&mut self, now: Millis) {
+    fn sync_deadline_passed(&mut self, now: Moment) {
         let Some(unsynced) = self.state.unsynced_mut() else { return };
         for member_id in std::mem::take(&mut unsynced.members) {
             info!(group = self.id, "member {member_id} did not sync in time and is removed");

@@ -56,7 +56,10 @@ pub(crate) use sync::{Sync, SyncAnswer};
 use self::member::{Member, Waiting};
 use self::offsets::Offsets;
 use self::state::State;
-use crate::{ErrorCode, Millis};
+use crate::{
+    error_code::ErrorCode,
+    time::{Millis, Moment},
+};
 
 /// The protocol type of consumers; other types (Kafka Connect, schema registries) use the same groups.
 const CONSUMER: &str = "consumer";
@@ -118,7 +121,7 @@ pub(crate) struct Group {
     /// In the order of joining, so that the choice of a leader can be predicted. Kafka's order is arbitrary.
     members: Vec<Member>,
     /// Member ids that were given out and not used yet (KIP-394), with the time at which they lapse.
-    pending: BTreeMap<String, Millis>,
+    pending: BTreeMap<String, Moment>,
     offsets: Offsets,
     /// What the step under way has decided.
     effects: Vec<Effect>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::state::State;
 use super::{CONSUMER, Group, subscription};
-use crate::{ErrorCode, Millis};
+use crate::{error_code::ErrorCode, time::Moment};
 
 /// The offset a group goes on from in one partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub(crate) struct CommittedOffset {
     pub(crate) leader_epoch: i32,
     /// Whatever the client wanted to keep with it.
     pub(crate) metadata: String,
-    pub(crate) commit_time: Millis,
+    pub(crate) commit_time: Moment,
 }
 
 /// One entry of an OffsetCommit request.
@@ -52,7 +52,7 @@ impl Group {
         &mut self,
         committer: &Committer,
         offsets: Vec<NewOffset>,
-        now: Millis,
+        now: Moment,
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
         self.validate_committer(committer)?;
         if let State::Stable { .. } | State::PreparingRebalance { .. } = self.state {
@@ -82,7 +82,7 @@ impl Group {
         }
     }
 
-    fn commit_one(&mut self, new: NewOffset, now: Millis) -> Result<(), ErrorCode> {
+    fn commit_one(&mut self, new: NewOffset, now: Moment) -> Result<(), ErrorCode> {
         // Kafka counts UTF-16 units, whatever the setting's name says.
         if new.metadata.encode_utf16().count() > self.settings.offset_metadata_max {
             return Err(ErrorCode::OffsetMetadataTooLarge);

@@ -10,7 +10,7 @@ use super::state::State;
 use super::*;
 
 /// What is true of a group between any two steps.
-pub(super) fn assert_invariants(group: &Group, now: Millis) {
+pub(super) fn assert_invariants(group: &Group, now: Moment) {
     let ids: BTreeSet<&str> = group.members.iter().map(|member| member.id.as_str()).collect();
     assert_eq!(ids.len(), group.members.len(), "a member id is there once");
     let instances: Vec<_> =
@@ -147,7 +147,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// The clients, and the requests that the group owes an answer.
 struct World {
     group: Group,
-    now: Millis,
+    now: Moment,
     clients: Vec<(String, i32)>,
     open: BTreeMap<RequestId, usize>,
     last_request: RequestId,
@@ -159,7 +159,7 @@ impl World {
         let settings = Settings { initial_rebalance_delay: delay, max_size, ..Settings::default() };
         World {
             group: Group::new("g", settings),
-            now: 0,
+            now: Moment(0),
             clients: vec![(String::new(), -1); CLIENTS],
             open: BTreeMap::new(),
             last_request: 0,

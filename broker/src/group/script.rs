@@ -114,7 +114,7 @@ enum Command {
 
 struct Runner {
     group: Group,
-    now: Millis,
+    now: Moment,
     clients: HashMap<String, Client>,
     /// Who waits for the answer to which request.
     requests: BTreeMap<RequestId, String>,
@@ -138,7 +138,7 @@ impl Default for Runner {
     fn default() -> Self {
         Runner {
             group: Group::new("g", Settings::default()),
-            now: 0,
+            now: Moment(0),
             clients: HashMap::new(),
             requests: BTreeMap::new(),
             last_request: 0,
@@ -323,7 +323,7 @@ impl goldenscript::Runner for Runner {
                 writeln!(out, "← DeleteGroups {}", said(result))?;
             }
             Command::Tick(now) => {
-                self.now = *now;
+                self.now = Moment(*now);
                 let effects = self.group.tick(self.now);
                 self.hear(effects, &mut out)?;
             }

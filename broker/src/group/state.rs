@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::Millis;
+use crate::time::{Millis, Moment};
 
 #[derive(Debug, PartialEq)]
 pub(super) enum State {
     /// No members; there may be offsets.
     Empty,
     /// Waiting for the members to join the next generation, at most until `deadline`.
-    PreparingRebalance { deadline: Millis, initial: Option<InitialDelay> },
+    PreparingRebalance { deadline: Moment, initial: Option<InitialDelay> },
     /// All have joined; waiting for the leader's assignment.
     CompletingRebalance { unsynced: Unsynced },
     /// The assignment is known. Followers may still have to fetch it.
@@ -33,7 +33,7 @@ pub(super) struct InitialDelay {
 #[derive(Debug, PartialEq)]
 pub(super) struct Unsynced {
     pub(super) members: BTreeSet<String>,
-    pub(super) deadline: Millis,
+    pub(super) deadline: Moment,
 }
 
 impl State {

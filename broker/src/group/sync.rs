@@ -8,7 +8,7 @@ use tracing::info;
 use super::member::Waiting;
 use super::state::{State, Unsynced};
 use super::{Effect, Group, RequestId};
-use crate::{ErrorCode, Millis};
+use crate::{error_code::ErrorCode, time::Moment};
 
 /// A SyncGroup request.
 #[derive(Clone, Debug)]
@@ -37,14 +37,14 @@ pub(crate) struct Synced {
 impl Group {
     /// Takes the leader's assignment, or parks a follower until it is there: nobody is told an assignment
     /// before the leader has made it. The answer comes as an effect.
-    pub(crate) fn sync(&mut self, sync: Sync, request: RequestId, now: Millis) -> Vec<Effect> {
+    pub(crate) fn sync(&mut self, sync: Sync, request: RequestId, now: Moment) -> Vec<Effect> {
         if let Err(error) = self.try_sync(sync, request, now) {
             self.effects.push(Effect::Sync(request, Err(error)));
         }
         self.take_effects()
     }
 
-    fn try_sync(&mut self, sync: Sync, request: RequestId, now: Millis) -> Result<(), ErrorCode> {
+    fn try_sync(&mut self, sync: Sync, request: RequestId, now: Moment) -> Result<(), ErrorCode> {
         if self.is_dead() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
@@ -83,7 +83,7 @@ impl Group {
     }
 
     /// The leader has spoken. Members it does not mention get nothing to do; strangers it mentions are ignored.
-    fn assign(&mut self, assignments: Vec<(String, Bytes)>, now: Millis) {
+    fn assign(&mut self, assignments: Vec<(String, Bytes)>, now: Moment) {
         let mut assignments: HashMap<String, Bytes> = assignments.into_iter().collect();
         for position in 0..self.members.len() {
             let member = &mut self.members[position];

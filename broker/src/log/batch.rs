@@ -14,7 +14,7 @@
 
 use bytes::{Buf, Bytes};
 
-use crate::{ErrorCode, Millis};
+use crate::{error_code::ErrorCode, time::Timestamp};
 
 /// Bytes in front of the records.
 pub(crate) const HEADER_LEN: usize = 61;
@@ -56,8 +56,8 @@ pub(crate) struct Batch {
     pub(crate) crc: u32,
     pub(crate) attributes: u16,
     pub(crate) last_offset_delta: i32,
-    pub(crate) base_timestamp: Millis,
-    pub(crate) max_timestamp: Millis,
+    pub(crate) base_timestamp: Timestamp,
+    pub(crate) max_timestamp: Timestamp,
     pub(crate) producer_id: i64,
     pub(crate) producer_epoch: i16,
     pub(crate) base_sequence: i32,
@@ -170,7 +170,7 @@ pub(crate) mod build {
     #[derive(Clone, Debug)]
     pub(crate) struct Spec {
         pub(crate) values: Vec<Vec<u8>>,
-        pub(crate) timestamps: Vec<Millis>,
+        pub(crate) timestamps: Vec<Timestamp>,
         pub(crate) producer_id: i64,
         pub(crate) producer_epoch: i16,
         pub(crate) base_sequence: i32,

@@ -18,7 +18,7 @@ use self::{
     producers::{Producers, Verdict},
     store::Store,
 };
-use crate::{ErrorCode, Millis};
+use crate::{error_code::ErrorCode, time::Timestamp};
 
 /// The leader epoch of every partition: with one node the leader never changes.
 pub(crate) const LEADER_EPOCH: i32 = 0;
@@ -39,7 +39,7 @@ pub(crate) struct Log {
 struct Entry {
     base_offset: i64,
     position: u64,
-    max_timestamp: Millis,
+    max_timestamp: Timestamp,
 }
 
 /// Who sets the time of a record: the topic's `message.timestamp.type`.
@@ -57,7 +57,7 @@ pub(crate) struct Appended {
     /// Offset of the first record.
     pub(crate) base_offset: i64,
     /// Set if the broker sets the timestamps, and for a retry.
-    pub(crate) log_append_time: Option<Millis>,
+    pub(crate) log_append_time: Option<Timestamp>,
     /// False for a retry of a batch that the log has already.
     pub(crate) is_new: bool,
     /// The start of the log, so that whoever appended need not ask again.
@@ -68,7 +68,7 @@ pub(crate) struct Appended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) offset: i64,
-    pub(crate) timestamp: Millis,
+    pub(crate) timestamp: Timestamp,
 }
 
 impl Log {
@@ -91,7 +91,7 @@ impl Log {
         &mut self,
         batch: &Batch,
         timestamps: TimestampType,
-        now: Millis,
+        now: Timestamp,
     ) -> Result<Appended, ErrorCode> {
         let log_append_time = (timestamps == TimestampType::LogAppendTime).then_some(now);
         if batch.has_producer_id()
@@ -161,7 +161,7 @@ impl Log {
     }
 
     /// The first record at or after `timestamp`, by the order of offsets.
-    pub(crate) fn first_at_or_after(&mut self, timestamp: Millis) -> Option<Found> {
+    pub(crate) fn first_at_or_after(&mut self, timestamp: Timestamp) -> Option<Found> {
         for index in 0..self.batches.len() {
             if self.batches[index].max_timestamp < timestamp {
                 continue;

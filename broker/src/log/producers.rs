@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::batch::{Batch, advance_sequence};
-use crate::{ErrorCode, Millis};
+use crate::{error_code::ErrorCode, time::Timestamp};
 
 /// How many batches of a producer are remembered: as many as may be in flight with idempotence on.
 const REMEMBERED: usize = 5;
@@ -27,7 +27,7 @@ struct Remembered {
     first_sequence: i32,
     last_sequence: i32,
     base_offset: i64,
-    max_timestamp: Millis,
+    max_timestamp: Timestamp,
 }
 
 /// What to do with a batch of an idempotent producer.
@@ -37,7 +37,7 @@ pub(super) enum Verdict {
     /// It is in the log already, at this offset and with this time.
     Duplicate {
         base_offset: i64,
-        max_timestamp: Millis,
+        max_timestamp: Timestamp,
     },
 }
 
@@ -75,7 +75,7 @@ impl Producers {
     }
 
     /// Remembers a batch that was appended at `base_offset`.
-    pub(super) fn remember(&mut self, batch: &Batch, base_offset: i64, max_timestamp: Millis) {
+    pub(super) fn remember(&mut self, batch: &Batch, base_offset: i64, max_timestamp: Timestamp) {
         let producer = self
             .0
             .entry(batch.producer_id)

@@ -8,7 +8,7 @@ use std::io::Read;
 use bytes::Bytes;
 
 use super::batch::{Batch, Compression};
-use crate::Millis;
+use crate::time::Timestamp;
 
 /// The largest records section that is unpacked to answer a question, so that a small batch that unpacks to
 /// gigabytes cannot exhaust the memory.
@@ -19,7 +19,7 @@ const MAX_UNPACKED: u64 = 256 * 1024 * 1024;
 pub(crate) struct Record {
     /// Distance from the batch's base offset.
     pub(crate) offset_delta: i64,
-    pub(crate) timestamp: Millis,
+    pub(crate) timestamp: Timestamp,
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Vec<(Bytes, Option<Bytes>)>,

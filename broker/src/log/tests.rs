@@ -29,7 +29,7 @@ enum Command {
         sequence: i32,
         /// The broker's clock, which then sets the timestamps.
         #[arg(key)]
-        append_time: Option<Millis>,
+        append_time: Option<Timestamp>,
     },
     /// Reads from an offset.
     Read {
@@ -40,7 +40,7 @@ enum Command {
         at_least_one: Option<bool>,
     },
     /// The first record at or after a time.
-    Find(Millis),
+    Find(Timestamp),
     MaxTimestamp,
     DeleteBefore(i64),
     Offsets,

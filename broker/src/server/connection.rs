@@ -3,12 +3,7 @@
 //! One request at a time, as Kafka does: the next one is answered when this one is. Meanwhile the socket is
 //! still read, so that a request that waits is given up when its client goes.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -22,7 +17,7 @@ use tokio::{
 use super::greeting;
 use crate::{
     api::{self, Connection},
-    cluster::Cluster,
+    cluster::{Clock, Cluster},
     trace::{self, Exchange, Outcome},
     wire::{Frame, Malformed, Request},
 };
@@ -61,7 +56,7 @@ pub(super) async fn serve(
         is_at_end: false,
     };
     while let Some(frame) = incoming.frame().await? {
-        let started = Instant::now();
+        let started = Clock::real_now();
         let answered = tokio::select! {
             biased;
             answered = answer(cluster, &connection, &frame) => answered,

@@ -11,7 +11,7 @@ use super::{
     listing::{Field, Seen, Value},
 };
 use crate::{
-    ErrorCode,
+    error_code::ErrorCode,
     log::{
         batch::Batch,
         records::{self, Record},

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
 use super::{Answer, Buffer, Frame, Malformed};
-use crate::ErrorCode;
+use crate::error_code::ErrorCode;
 
 /// FetchResponse, versions 4–18, as far as one node without transactions and fetch sessions fills it.
 #[derive(Debug, Default)]

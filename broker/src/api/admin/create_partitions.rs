@@ -6,9 +6,9 @@
 
 use super::text;
 use crate::{
-    ErrorCode,
     api::Context,
     cluster::{Partitions, Refusal},
+    error_code::ErrorCode,
     wire::messages::{
         CreatePartitionsRequest, CreatePartitionsResponse,
         create_partitions_request::CreatePartitionsTopic,

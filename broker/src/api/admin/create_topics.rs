@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{describe_configs, text};
 use crate::{
-    ErrorCode,
     api::Context,
     cluster::{NewTopic, Refusal, Topic},
+    error_code::ErrorCode,
     wire::{
         StrBytes,
         messages::{

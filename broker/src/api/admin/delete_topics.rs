@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::text;
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     wire::{
         StrBytes,
         messages::{

@@ -9,9 +9,9 @@
 
 use super::text;
 use crate::{
-    ErrorCode,
     api::Context,
     cluster::{Refusal, Topic},
+    error_code::ErrorCode,
     settings::{Described, Kind},
     wire::{
         StrBytes,

@@ -9,8 +9,8 @@
 //! nothing to list.
 
 use crate::{
-    ErrorCode,
     api::{APIS, Context},
+    error_code::ErrorCode,
     wire::{
         ApiKey,
         messages::{ApiVersionsRequest, ApiVersionsResponse, api_versions_response::ApiVersion},

@@ -6,8 +6,8 @@
 //! Left out: authorized operations, since there is no authorizer; Kafka then says the same.
 
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     wire::{
         StrBytes,
         messages::{

@@ -12,9 +12,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    ErrorCode,
     api::Context,
     cluster::{NewTopic, Topic, check_name},
+    error_code::ErrorCode,
     log::LEADER_EPOCH,
     wire::{
         StrBytes,

@@ -7,8 +7,8 @@
 
 use super::text;
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     group::Group,
     wire::messages::{
         DescribeGroupsRequest, DescribeGroupsResponse, GroupId,

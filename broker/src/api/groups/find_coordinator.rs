@@ -9,8 +9,8 @@
 
 use super::text;
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     wire::{
         StrBytes,
         messages::{

@@ -13,7 +13,7 @@ pub(super) mod offset_fetch;
 pub(super) mod sync_group;
 
 use crate::{
-    ErrorCode,
+    error_code::ErrorCode,
     wire::{StrBytes, messages::GroupId},
 };
 

@@ -11,8 +11,8 @@
 
 use super::{code, string};
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     group::{Committer, NewOffset},
     wire::messages::{
         OffsetCommitRequest, OffsetCommitResponse,

@@ -7,8 +7,8 @@
 
 use super::{check, code};
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     wire::messages::{
         OffsetDeleteRequest, OffsetDeleteResponse,
         offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic},

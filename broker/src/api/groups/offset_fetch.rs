@@ -10,9 +10,10 @@
 
 use super::text;
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     group::{CommittedOffset, Group},
+    time::Moment,
     wire::{
         StrBytes,
         messages::{
@@ -102,5 +103,10 @@ fn everything(group: &Group) -> Fetched {
 }
 
 fn nothing() -> CommittedOffset {
-    CommittedOffset { offset: -1, leader_epoch: -1, metadata: String::new(), commit_time: -1 }
+    CommittedOffset {
+        offset: -1,
+        leader_epoch: -1,
+        metadata: String::new(),
+        commit_time: Moment::default(),
+    }
 }

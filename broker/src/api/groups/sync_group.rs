@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::{check, string, text};
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     group::{Sync, SyncAnswer},
     wire::messages::{SyncGroupRequest, SyncGroupResponse},
 };

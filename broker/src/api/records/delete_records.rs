@@ -4,8 +4,8 @@
 //! * A batch that holds the offset stays whole; its earlier records are still sent, and clients skip them.
 
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     wire::messages::{
         DeleteRecordsRequest, DeleteRecordsResponse,
         delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult},

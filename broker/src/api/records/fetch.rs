@@ -11,13 +11,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
-    ErrorCode,
     api::Context,
-    cluster::{Partition, Waiter},
+    cluster::{Clock, Partition, Waiter},
+    error_code::ErrorCode,
     log::LEADER_EPOCH,
     wire::{
         FetchAnswer, FetchedPartition, FetchedTopic,
@@ -33,7 +33,7 @@ pub(crate) async fn answer(cx: &Context<'_>, request: FetchRequest) -> FetchAnsw
         return FetchAnswer { error: Some(ErrorCode::FetchSessionIdNotFound), topics: Vec::new() };
     }
     let deadline =
-        Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        Clock::real_now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let max_bytes = request.max_bytes.min(cx.cluster.settings.fetch_max_bytes);
     let read = Read {
@@ -43,7 +43,7 @@ pub(crate) async fn answer(cx: &Context<'_>, request: FetchRequest) -> FetchAnsw
     };
 
     let mut answer = read.now();
-    if is_enough(&answer, min_bytes) || deadline <= Instant::now() {
+    if is_enough(&answer, min_bytes) || deadline <= Clock::real_now() {
         return answer;
     }
     // Watch first and look again then: an append between the two looks must not be missed.

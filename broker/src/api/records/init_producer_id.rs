@@ -7,8 +7,8 @@
 //! transaction's state and fence older producers.
 
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     wire::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId},
 };
 

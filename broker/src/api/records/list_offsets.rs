@@ -7,8 +7,8 @@
 //! * Any other negative time, or one of a later version, is `UNSUPPORTED_VERSION` for its partition.
 
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     log::{LEADER_EPOCH, Log},
     wire::messages::{
         ListOffsetsRequest, ListOffsetsResponse,

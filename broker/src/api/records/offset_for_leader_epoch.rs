@@ -6,8 +6,8 @@
 //!   leader's is `UNKNOWN_LEADER_EPOCH`.
 
 use crate::{
-    ErrorCode,
     api::Context,
+    error_code::ErrorCode,
     log::LEADER_EPOCH,
     wire::messages::{
         OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,

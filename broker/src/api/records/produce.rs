@@ -13,10 +13,11 @@
 use bytes::Bytes;
 
 use crate::{
-    ErrorCode, Millis,
     api::{Context, Reply},
     cluster::Topic,
+    error_code::ErrorCode,
     log::batch::{Batch, Compression},
+    time::Timestamp,
     wire::{
         StrBytes,
         messages::{
@@ -119,7 +120,7 @@ fn append(
     if !batch.is_intact() {
         return Err(ErrorCode::CorruptMessage.into());
     }
-    let now = cx.cluster.clock.now();
+    let now = cx.cluster.clock.wall();
     let appended = check(topic, &batch, now)
         .and_then(|()| Ok(partition.append(&batch, topic.timestamp_type(), now)?))
         .map_err(|refusal| {
@@ -157,7 +158,7 @@ fn only_batch(mut records: Bytes, version: i16) -> Result<Batch, Refusal> {
 }
 
 /// What Kafka's log asks of a batch before it appends it.
-fn check(topic: &Topic, batch: &Batch, now: Millis) -> Result<(), Refusal> {
+fn check(topic: &Topic, batch: &Batch, now: Timestamp) -> Result<(), Refusal> {
     let invalid = |message: &str| Err(refuse(ErrorCode::InvalidRecord, message));
     if batch.compression().is_none() {
         return Err(ErrorCode::UnknownServerError.into());

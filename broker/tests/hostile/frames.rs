@@ -1,62 +1,17 @@
 //! Bytes that no client should send. Whatever comes, only its own connection may end: after each of them, a
 //! client that was connected before is served as if nothing had happened.
 
-#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
-
-use std::{
-    cell::RefCell,
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
+use std::{cell::RefCell, io::Write, time::Duration};
 
 use mini_kafka::Broker;
 use proptest::{prelude::*, test_runner::TestRunner};
 
-/// ApiVersions v0, correlation id 7, no client id.
-const API_VERSIONS: &[u8] = &[0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
-
-struct Client(TcpStream);
-
-impl Client {
-    fn connect(broker: &Broker) -> Self {
-        let stream = TcpStream::connect(broker.bootstrap_servers()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self(stream)
-    }
-
-    fn send(&mut self, frame: &[u8]) {
-        let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
-        self.0.write_all(&[&length, frame].concat()).unwrap();
-    }
-
-    /// The next answer, or `None` if the broker ended the connection.
-    fn receive(&mut self) -> Option<Vec<u8>> {
-        let mut length = [0; 4];
-        self.0.read_exact(&mut length).ok()?;
-        let mut frame = vec![0; u32::from_be_bytes(length) as usize];
-        self.0.read_exact(&mut frame).ok()?;
-        Some(frame)
-    }
-
-    fn is_served(&mut self) {
-        self.send(API_VERSIONS);
-        let answer = self.receive().expect("the broker answers a sound request");
-        assert_eq!(answer[..6], [0, 0, 0, 7, 0, 0], "correlation id and error code");
-    }
-}
-
-/// Header of a request: key, version, correlation id 1, no client id; for flexible ones no tags.
-fn header(key: u8, version: u8, is_flexible: bool) -> Vec<u8> {
-    let mut header = vec![0, key, 0, version, 0, 0, 0, 1, 0xff, 0xff];
-    header.extend(is_flexible.then_some(0));
-    header
-}
+use crate::client::{API_VERSIONS, Client, header};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_frames_end_their_own_connection_only() {
     let broker = Broker::start().await.unwrap();
-    let mut bystander = Client::connect(&broker);
+    let mut bystander = Client::connect(broker.bootstrap_servers());
     bystander.is_served();
 
     let cases: &[(&str, Vec<u8>)] = &[
@@ -90,7 +45,7 @@ async fn hostile_frames_end_their_own_connection_only() {
         ),
     ];
     for (name, frame) in cases {
-        let mut client = Client::connect(&broker);
+        let mut client = Client::connect(broker.bootstrap_servers());
         client.send(frame);
         assert_eq!(client.receive(), None, "{name}: the connection ends");
         bystander.is_served();
@@ -100,9 +55,9 @@ async fn hostile_frames_end_their_own_connection_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_length_is_refused_before_memory_is_reserved() {
     let broker = Broker::start().await.unwrap();
-    let mut bystander = Client::connect(&broker);
+    let mut bystander = Client::connect(broker.bootstrap_servers());
     for first in [*b"GET ", [0x16, 3, 1, 2], [0xff; 4], [0x7f, 0xff, 0xff, 0xff]] {
-        let mut client = Client::connect(&broker);
+        let mut client = Client::connect(broker.bootstrap_servers());
         client.0.write_all(&first).unwrap();
         assert_eq!(client.receive(), None, "{first:?}");
         bystander.is_served();
@@ -112,9 +67,9 @@ async fn a_hostile_length_is_refused_before_memory_is_reserved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_in_the_middle_of_a_frame_disturbs_nobody() {
     let broker = Broker::start().await.unwrap();
-    let mut bystander = Client::connect(&broker);
+    let mut bystander = Client::connect(broker.bootstrap_servers());
     for cut in 0..API_VERSIONS.len() + 4 {
-        let mut client = Client::connect(&broker);
+        let mut client = Client::connect(broker.bootstrap_servers());
         let frame = [&[0, 0, 0, 10], API_VERSIONS].concat();
         client.0.write_all(&frame[..cut]).unwrap();
         drop(client);
@@ -125,7 +80,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_frame_disturbs_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn api_versions_of_the_future_are_answered_in_version_0() {
     let broker = Broker::start().await.unwrap();
-    let mut client = Client::connect(&broker);
+    let mut client = Client::connect(broker.bootstrap_servers());
     client.send(&[0, 18, 0, 127, 0, 0, 0, 7, 0xff, 0xff, 0]);
     let answer = client.receive().unwrap();
     assert_eq!(
@@ -146,7 +101,7 @@ async fn api_versions_of_the_future_are_answered_in_version_0() {
 fn random_bodies_disturb_nobody() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let broker = runtime.block_on(Broker::start()).unwrap();
-    let bystander = RefCell::new(Client::connect(&broker));
+    let bystander = RefCell::new(Client::connect(broker.bootstrap_servers()));
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 300,
         failure_persistence: None,
@@ -155,7 +110,7 @@ fn random_bodies_disturb_nobody() {
     let requests = (0u8..=92, 0u8..=18, any::<bool>(), prop::collection::vec(any::<u8>(), 0..64));
     runner
         .run(&requests, |(key, version, is_flexible, body)| {
-            let mut client = Client::connect(&broker);
+            let mut client = Client::connect(broker.bootstrap_servers());
             client.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
             client.send(&[header(key, version, is_flexible), body].concat());
             client.receive();

@@ -1,0 +1,166 @@
+//! The innocent client: it produces a record, fetches it, and measures how long each answer takes.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::{
+    indexmap::IndexMap,
+    messages::{
+        FetchRequest, ProduceRequest, TopicName,
+        fetch_request::{FetchPartition, FetchTopic},
+        produce_request::{PartitionProduceData, TopicProduceData},
+    },
+    protocol::StrBytes,
+    records::{
+        Compression, Record, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions,
+        TimestampType,
+    },
+};
+use mini_kafka::{Broker, Builder};
+
+use crate::client::Client;
+
+const TOPIC: &str = "innocent";
+/// Rounds of a produce and a fetch without the attack, and at least as many beside it.
+const ROUNDS: usize = 100;
+const TRIES: usize = 3;
+const FACTOR: u32 = 10;
+const AT_MOST: Duration = Duration::from_millis(100);
+/// A busy machine lets a thread wait that long whatever the broker does, so a faster answer counts as this.
+const NOISE: Duration = Duration::from_millis(2);
+
+/// Runs an attack on a new broker, beside an innocent client. The attack gets the broker's address and ends by itself.
+///
+/// # Panics
+///
+/// If in each of three tries the slowest answer beside the attack takes more than ten times the slowest without it,
+/// or more than 100 ms; or if a record of the innocent client is missing.
+pub(crate) fn beside(builder: &Builder, attack: impl Fn(&str) + Sync) {
+    let mut tries = Vec::new();
+    for _ in 0..TRIES {
+        let broker = builder.clone().topic(TOPIC, 1).start_blocking().unwrap();
+        let measured = one_try(&broker, &attack);
+        if measured.is_good() {
+            return;
+        }
+        tries.push(measured);
+    }
+    panic!("the innocent client was slowed down: {tries:#?}");
+}
+
+/// The slowest answer without the attack, and beside it.
+#[derive(Debug)]
+struct Slowest {
+    calm: Duration,
+    attacked: Duration,
+}
+
+impl Slowest {
+    fn is_good(&self) -> bool {
+        self.attacked <= AT_MOST.min(self.calm.max(NOISE) * FACTOR)
+    }
+}
+
+fn one_try(broker: &Broker, attack: &(impl Fn(&str) + Sync)) -> Slowest {
+    let address = broker.bootstrap_servers();
+    let mut innocent = Innocent { client: Client::connect(address), sent: 0 };
+    innocent.round(); // the first one warms up
+    let calm = (0..ROUNDS).map(|_| innocent.round()).max().unwrap();
+    let attacked = thread::scope(|scope| {
+        let attack = scope.spawn(|| attack(address));
+        let mut slowest = Duration::ZERO;
+        for round in 0.. {
+            if round >= ROUNDS && attack.is_finished() {
+                break;
+            }
+            slowest = slowest.max(innocent.round());
+        }
+        slowest
+    });
+    innocent.has_all_its_records();
+    Slowest { calm, attacked }
+}
+
+struct Innocent {
+    client: Client,
+    sent: i64,
+}
+
+impl Innocent {
+    /// Produces one record and fetches it; tells how long the slower of the two took.
+    fn round(&mut self) -> Duration {
+        let start = Instant::now();
+        let produced = self.client.ask(9, &produce(self.sent)).expect("an answer to Produce");
+        let half = start.elapsed();
+        let produced = &produced.responses[0].partition_responses[0];
+        assert_eq!((produced.error_code, produced.base_offset), (0, self.sent));
+        let offsets = self.fetch(self.sent);
+        assert_eq!(offsets, [self.sent]);
+        self.sent += 1;
+        half.max(start.elapsed() - half)
+    }
+
+    /// The numbers in the records from `offset` on, as many as one answer holds.
+    fn fetch(&mut self, offset: i64) -> Vec<i64> {
+        let fetched = self.client.ask(12, &fetch(offset)).expect("an answer to Fetch");
+        let fetched = &fetched.responses[0].partitions[0];
+        assert_eq!(fetched.error_code, 0);
+        let mut records = fetched.records.clone().unwrap();
+        let batches = RecordBatchDecoder::decode_all(&mut records).unwrap();
+        let records = batches.into_iter().flat_map(|batch| batch.records);
+        let number = |value: Bytes| str::from_utf8(&value).unwrap().parse().unwrap();
+        records.map(|record| number(record.value.unwrap())).collect()
+    }
+
+    fn has_all_its_records(&mut self) {
+        let mut next = 0;
+        while next < self.sent {
+            let numbers = self.fetch(next);
+            assert!(numbers.iter().copied().eq(next..next + i64::try_from(numbers.len()).unwrap()));
+            assert!(!numbers.is_empty(), "{} records were sent, and {next} are there", self.sent);
+            next += i64::try_from(numbers.len()).unwrap();
+        }
+    }
+}
+
+fn topic() -> TopicName {
+    TopicName(StrBytes::from_static_str(TOPIC))
+}
+
+fn produce(number: i64) -> ProduceRequest {
+    let record = Record {
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: -1,
+        producer_id: -1,
+        producer_epoch: -1,
+        timestamp_type: TimestampType::Creation,
+        offset: 0,
+        sequence: -1,
+        timestamp: 0,
+        key: None,
+        value: Some(Bytes::from(number.to_string())),
+        headers: IndexMap::new(),
+    };
+    let mut batch = BytesMut::new();
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+    RecordBatchEncoder::encode(&mut batch, [&record], &options).unwrap();
+    let data = PartitionProduceData::default().with_records(Some(batch.freeze()));
+    let data = TopicProduceData::default().with_name(topic()).with_partition_data(vec![data]);
+    ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![data])
+}
+
+fn fetch(offset: i64) -> FetchRequest {
+    let partition =
+        FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1_048_576);
+    let topic = FetchTopic::default().with_topic(topic()).with_partitions(vec![partition]);
+    FetchRequest::default()
+        .with_max_wait_ms(1_000)
+        .with_min_bytes(1)
+        .with_max_bytes(1_048_576)
+        .with_topics(vec![topic])
+}

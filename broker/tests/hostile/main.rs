@@ -1,0 +1,11 @@
+//! Attacks: one small attacker for each point, and beside it an innocent client that must not notice.
+//!
+//! [`innocent::beside`] runs an attack and holds two promises. The slowest answer of the innocent client stays near
+//! what it was without the attack. Its records are complete afterwards.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod client;
+mod innocent;
+
+mod frames;
