@@ -9,12 +9,9 @@ use std::{hint::black_box, time::Duration};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-use crate::{
-    error_code::ErrorCode,
-    log::{
-        Log, TimestampType,
-        batch::{Batch, build::Spec},
-    },
+use crate::log::{
+    Log, TimestampType,
+    batch::{Batch, build::Spec},
 };
 
 #[allow(dead_code, reason = "the whole table, of which the log needs a few lines")]
@@ -23,8 +20,9 @@ mod error_code;
 #[allow(dead_code, unused_imports, reason = "the whole room, its tests included")]
 #[path = "../src/log/mod.rs"]
 mod log;
-
-type Millis = i64;
+#[allow(dead_code, reason = "the whole table of kinds, of which the log needs one")]
+#[path = "../src/time.rs"]
+mod time;
 
 /// Records of 100 bytes in a batch: one that was sent alone, a usual batch, a large one.
 const SIZES: [usize; 3] = [1, 100, 5_000];

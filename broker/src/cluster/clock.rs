@@ -23,7 +23,10 @@ pub(crate) struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    Real { started: Instant },
+    Real {
+        started: Instant,
+    },
+    #[cfg_attr(not(test), allow(dead_code, reason = "so far only tests hold a clock"))]
     Held(Arc<Held>),
 }
 

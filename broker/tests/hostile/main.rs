@@ -9,3 +9,4 @@ mod client;
 mod innocent;
 
 mod frames;
+mod reads_nothing;
