@@ -1,6 +1,6 @@
 //! Lines that a person types, or that come through a pipe.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use tokio::sync::mpsc;
 
 /// The lines of stdin without their line ends, as bytes: a record's value need not be UTF-8. The channel closes at the
@@ -15,7 +15,13 @@ pub fn lines() -> mpsc::Receiver<Vec<u8>> {
         loop {
             let mut line = Vec::new();
             match input.read_until(b'\n', &mut line) {
-                Ok(0) => return,
+                Ok(0) => {
+                    // Ctrl-D shows nothing: the cursor is still behind the prompt.
+                    if is_terminal() {
+                        let _ = writeln!(io::stderr());
+                    }
+                    return;
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!("stdin cannot be read: {error}");
@@ -31,6 +37,19 @@ pub fn lines() -> mpsc::Receiver<Vec<u8>> {
         }
     });
     receiver
+}
+
+/// Asks for a line, if a person types here.
+///
+/// # Errors
+/// When stderr is closed.
+pub fn prompt() -> io::Result<()> {
+    if is_terminal() {
+        let mut stderr = io::stderr();
+        write!(stderr, "> ")?;
+        stderr.flush()?;
+    }
+    Ok(())
 }
 
 /// Does a person type here?

@@ -245,7 +245,7 @@ async fn predict(stage: Stage, config: Config<NoLab>) -> anyhow::Result<ExitCode
     }
     let mut lines = input::lines();
     let guess = loop {
-        match typed(&mut lines, "a, b or c?").await {
+        match typed(&mut lines).await {
             None => {
                 report::note(format!(
                     "No answer. `make lab5-stage STAGE={}` shows what happens.",
@@ -254,7 +254,7 @@ async fn predict(stage: Stage, config: Config<NoLab>) -> anyhow::Result<ExitCode
                 return Ok(ExitCode::SUCCESS);
             }
             Some(guess) if matches!(guess.as_str(), "a" | "b" | "c") => break guess,
-            Some(_) => report::note("One of the letters a, b and c."),
+            Some(_) => report::note("Type a, b or c."),
         }
     };
     let mut lab = Lab::new(config, EXERCISE, Story::silent());
@@ -284,7 +284,7 @@ async fn predict_mistakes(config: Config<NoLab>) -> anyhow::Result<ExitCode> {
     let (mut asked, mut right) = (0_u64, 0);
     for mistake in MISTAKES {
         report::data(format!("\n{}?", mistake.what))?;
-        let Some(guess) = typed(&mut lines, "").await else { break };
+        let Some(guess) = typed(&mut lines).await else { break };
         let answer = lab.make(mistake).await?;
         asked += 1;
         let verdict = if means(&guess, answer) { "Right" } else { "No" };
@@ -295,12 +295,10 @@ async fn predict_mistakes(config: Config<NoLab>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line, after a prompt if a person sits there.
-async fn typed(lines: &mut tokio::sync::mpsc::Receiver<Vec<u8>>, prompt: &str) -> Option<String> {
-    if input::is_terminal() {
-        use std::io::Write as _;
-        let _ = write!(anstream::stderr(), "{prompt}> ");
-    }
+/// A line, after a prompt if a person types here.
+async fn typed(lines: &mut tokio::sync::mpsc::Receiver<Vec<u8>>) -> Option<String> {
+    // Without a stderr there is nobody to ask, and the answer counts all the same.
+    let _ = input::prompt();
     let line = lines.recv().await?;
     Some(report::text(&line).trim().to_lowercase())
 }

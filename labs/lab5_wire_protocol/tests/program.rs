@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails there, as it should")]
 
+use shared::testing::TestBroker;
+use shared::testing::screen::Screen;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
@@ -118,4 +120,58 @@ fn hex_is_hex_alone() {
     let bytes: Result<Vec<u8>, _> =
         lines[1].split(' ').map(|byte| u8::from_str_radix(byte, 16)).collect();
     assert!(mini_kafka::decode(&bytes.unwrap(), Some(("ApiVersions", 0))).is_ok());
+}
+
+const README: &str = include_str!("../README.md");
+
+/// On a terminal, with the broker of this test.
+fn on_a_screen(broker: &TestBroker, arguments: &[&str]) -> Screen {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab5"));
+    command.args(arguments).env("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers());
+    Screen::start(command, 160, 40)
+}
+
+#[tokio::test]
+async fn a_terminal_shows_the_readmes_question_and_answer() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let mut screen = on_a_screen(&broker, &["predict", "1"]);
+    screen.wait_for("\n> ");
+    screen.type_line("c");
+    screen.wait_for_block(README, "make lab5-predict STAGE=1");
+    assert_eq!(screen.ended(), Some(0));
+}
+
+#[tokio::test]
+async fn ctrl_d_and_ctrl_c_end_the_questions() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let mut screen = on_a_screen(&broker, &["predict", "8"]);
+    screen.wait_for("\n> ");
+    screen.type_line("2");
+    screen.wait_for("a batch whose batch_length is one too large?\n> ");
+    screen.press_ctrl('d');
+    screen.wait_for_block(README, "make lab5-predict STAGE=8");
+    assert_eq!(screen.ended(), Some(0));
+
+    let mut screen = on_a_screen(&broker, &["predict", "1"]);
+    screen.wait_for("\n> ");
+    screen.type_line("d");
+    screen.wait_for("Type a, b or c.\n> ");
+    screen.press_ctrl('d');
+    screen.wait_for("\n>\u{20}\nNo answer. `make lab5-stage STAGE=1` shows what happens.");
+    assert_eq!(screen.ended(), Some(0));
+
+    let mut screen = on_a_screen(&broker, &["predict", "1"]);
+    screen.wait_for("\n> ");
+    screen.press_ctrl('c');
+    screen.wait_for("\n> ^C\nStopped.");
+    assert_eq!(screen.ended(), Some(0));
+}
+
+#[tokio::test]
+async fn a_window_that_is_closed_ends_the_questions() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let mut screen = on_a_screen(&broker, &["predict", "1"]);
+    screen.wait_for("\n> ");
+    screen.close();
+    screen.ended();
 }

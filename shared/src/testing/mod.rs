@@ -1,4 +1,4 @@
-//! A broker for a test, and READMEs that are tests.
+//! A broker for a test, READMEs that are tests, and programs on a terminal.
 //!
 //! No feature switches it on: the tests and the programs then share one build of everything.
 //!
@@ -19,12 +19,18 @@
 //! * With the feature `docker-tests`: Apache Kafka in a container, which ends with the value.
 //! * Else an embedded `mini_kafka::Broker`, which starts in milliseconds.
 
+#[cfg(unix)]
+pub mod screen;
 #[cfg(unix)] // It presses Ctrl-C by a signal.
 pub mod transcript;
 
 use mini_kafka::Broker;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long a program may take to print what is expected: more than `message.timeout.ms` and any rebalance.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A broker for the length of a test. Dropping it stops what it started.
 #[derive(Debug)]
@@ -87,6 +93,26 @@ impl TestBroker {
 /// The Kafka that the environment names for tests.
 pub fn external() -> Option<String> {
     std::env::var("KAFKA_BOOTSTRAP_SERVERS").ok().filter(|address| !address.is_empty())
+}
+
+/// Takes away what the reader's shell may have set for labs, unless the command sets it itself.
+fn without_surroundings(command: &mut Command) {
+    let set: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    for name in [
+        "LAB_CONFIG",
+        "LOG_FORMAT",
+        "RUST_LOG",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_BROKER",
+        "KAFKA_HOST_IP",
+        "KAFKA_LAUNCHER",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+    ] {
+        if !set.iter().any(|set| set == name) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// `name` with an ending that no other test has, in this process or another: for topics and groups.

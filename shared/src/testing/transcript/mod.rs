@@ -42,7 +42,7 @@
 //!
 //! `UPDATE=1 cargo test` writes what was printed into the README, at the steps where it differs.
 
-mod readme;
+pub(super) mod readme;
 mod stage;
 mod terminal;
 

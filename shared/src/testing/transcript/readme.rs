@@ -10,10 +10,10 @@ pub(super) enum Scene {
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Block {
+pub(in crate::testing) struct Block {
     /// `None`: the command ends with the block.
     pub(super) terminal: Option<String>,
-    pub(super) any_order: bool,
+    pub(in crate::testing) any_order: bool,
     pub(super) only_embedded: bool,
     pub(super) steps: Vec<Step>,
 }
@@ -63,7 +63,35 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Vec<Scene>> {
     Ok(scenes)
 }
 
+/// The block that starts with this command.
+pub(in crate::testing) fn block(text: &str, command: &str) -> anyhow::Result<Block> {
+    let starts = |step: &Step| matches!(&step.action, Action::Start(line) if line == command);
+    let block = parse(text)?.into_iter().find_map(|scene| match scene {
+        Scene::Block(block) if block.steps.first().is_some_and(starts) => Some(block),
+        Scene::Block(_) | Scene::StopBroker => None,
+    });
+    block.with_context(|| format!("no console block starts with `$ {command}`"))
+}
+
 impl Block {
+    /// The lines that the program itself and a person bring to a screen: neither the command, nor make's own line. At
+    /// Ctrl-D nothing is shown, and the prompt stays.
+    pub(in crate::testing) fn on_a_screen(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for step in &self.steps {
+            match &step.action {
+                Action::Watch | Action::Start(_) => {}
+                Action::Type(text) => lines.push(format!("> {text}")),
+                Action::CtrlC => lines.push("^C".to_owned()),
+                Action::CtrlD => lines.push(">".to_owned()),
+            }
+            let made =
+                |line: &&String| line.starts_with("cargo run ") || line.starts_with("make: ");
+            lines.extend(step.expected.iter().filter(|line| !made(line)).cloned());
+        }
+        lines
+    }
+
     fn described(words: &str) -> anyhow::Result<Self> {
         let mut block = Self::default();
         for word in words.split_whitespace() {
@@ -118,7 +146,7 @@ pub(super) fn fits(pattern: &str, line: &str) -> bool {
 }
 
 /// Is it what is written already? Then a recording leaves it alone, with its `...`.
-pub(super) fn agrees(expected: &[String], lines: &[String], any_order: bool) -> bool {
+pub(in crate::testing) fn agrees(expected: &[String], lines: &[String], any_order: bool) -> bool {
     if any_order {
         let (mut missing, others) = without_dots(expected);
         return lines.iter().all(|line| {
@@ -211,6 +239,14 @@ $ y
         );
         assert!(parse("<!-- lab: trem=A -->").is_err());
         assert!(parse("```console\n$ x\n").is_err());
+    }
+
+    #[test]
+    fn a_screen_shows_what_is_typed_and_not_the_command() {
+        let text = "```console\n$ make y\n```\n```console\n$ make x\ncargo run -q --bin x\none\n> typed\ntwo\n^D\nend\n```\n";
+        let block = block(text, "make x").unwrap();
+        assert_eq!(block.on_a_screen(), ["one", "> typed", "two", ">", "end"]);
+        assert!(super::block(text, "make z").is_err());
     }
 
     #[test]

@@ -5,24 +5,13 @@ use super::readme::{Action, Block, Scene, Step, agrees, fits};
 use super::terminal::Terminal;
 use crate::client::Cluster;
 use crate::partitioner::crc32;
-use crate::testing::{TestBroker, external, unique};
+use crate::testing::{TestBroker, external, unique, without_surroundings};
 use crate::topic;
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-
-/// What the reader's shell may have set, and this test must not see.
-const FORGOTTEN: [&str; 7] = [
-    "LAB_CONFIG",
-    "LOG_FORMAT",
-    "RUST_LOG",
-    "KAFKA_BROKER",
-    "KAFKA_HOST_IP",
-    "KAFKA_LAUNCHER",
-    "CLICOLOR_FORCE",
-];
 
 pub(super) struct Stage<'a> {
     lesson: &'a Lesson<'a>,
@@ -188,9 +177,7 @@ impl<'a> Stage<'a> {
             .args(["-c", &line])
             .current_dir(self.folder.path())
             .env("KAFKA_BOOTSTRAP_SERVERS", &self.address);
-        for name in FORGOTTEN {
-            shell.env_remove(name);
-        }
+        without_surroundings(&mut shell);
         Terminal::start(shell, echo, target, self.translation())
     }
 

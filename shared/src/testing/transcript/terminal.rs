@@ -1,15 +1,13 @@
 //! A command that runs in a terminal of the scene.
 
 use super::readme::{fits, without_dots};
+use crate::testing::LIMIT;
 use anyhow::{Context, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
-
-/// How long a line may take: more than message.timeout.ms and any rebalance, less than anybody's patience.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// When recording: how long nothing must be printed for a step to count as done.
 const SILENCE: Duration = Duration::from_secs(3);
