@@ -274,7 +274,7 @@ bench: tools ## Micro-benchmarks of batches and the log
 	cargo bench -p mini-kafka$(if $(ARGS), -- $(ARGS))
 
 bench-quick: tools ## Start, memory, throughput, CPU, latency; BOOTSTRAP=… beside that Kafka, KAFKA_LAUNCHER=… beside one of its own
-	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka --bench quick$(if $(ARGS), -- $(ARGS))
+	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka-program --bench quick$(if $(ARGS), -- $(ARGS))
 
 deny: ## Licences and advisories of all dependencies
 	@cargo deny --version > /dev/null 2>&1 || { echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use serde_json::{Map, Value as Json, json};
+use serde::{Serialize, Serializer};
+use serde_json::Value as Scalar;
 
 use super::{
     Message, Shown, about,
@@ -15,26 +16,28 @@ use crate::log::records::{self, Record};
 /// The request and its answer.
 pub(super) fn exchange(shown: &Shown) -> String {
     let Shown { request, answer, .. } = shown;
-    let mut line = json!({
-        "connection": shown.connection,
-        "remote": shown.remote.to_string(),
-        "client_id": request.string("client_id"),
-        "software": shown.software.map(|(name, version)| format!("{name} {version}")),
-        "api": request.api,
-        "version": request.version,
-        "correlation_id": request.int("correlation_id"),
-        "request_bytes": request.frame.len(),
-        "request": body(shown, request),
-        "answer_bytes": answer.map(|answer| answer.frame.len()),
-        "answer": answer.map(|answer| body(shown, answer)),
-        "ended": shown.ended,
-        "micros": u64::try_from(shown.took.as_micros()).unwrap_or(u64::MAX),
-    });
+    let software = shown.software.map(|(name, version)| format!("{name} {version}"));
+    let micros = u64::try_from(shown.took.as_micros()).unwrap_or(u64::MAX);
+    let mut line = Object::new()
+        .with("connection", shown.connection)
+        .with("remote", shown.remote.to_string())
+        .with("client_id", request.string("client_id"))
+        .with("software", software)
+        .with("api", request.api)
+        .with("version", request.version)
+        .with("correlation_id", request.int("correlation_id"))
+        .with("request_bytes", request.frame.len())
+        .with("request", body(shown, request))
+        .with("answer_bytes", answer.map(|answer| answer.frame.len()))
+        .with("answer", answer.map_or(Json::NULL, |answer| body(shown, answer)))
+        .with("ended", shown.ended)
+        .with("micros", micros);
     if shown.words.style.bytes {
-        line["request_fields"] = places(shown, request);
-        line["answer_fields"] = answer.map_or(Json::Null, |answer| places(shown, answer));
+        line = line
+            .with("request_fields", places(shown, request))
+            .with("answer_fields", answer.map_or(Json::NULL, |answer| places(shown, answer)));
     }
-    format!("{line}\n")
+    line.line()
 }
 
 /// Bytes that are no request of an API that is served.
@@ -44,9 +47,13 @@ pub(super) fn unreadable(
     bytes: usize,
     reason: &str,
 ) -> String {
-    let remote = remote.to_string();
-    let line = json!({"connection": connection, "remote": remote, "api": null, "request_bytes": bytes, "ended": reason});
-    format!("{line}\n")
+    Object::new()
+        .with("connection", connection)
+        .with("remote", remote.to_string())
+        .with("api", Json::NULL)
+        .with("request_bytes", bytes)
+        .with("ended", reason)
+        .line()
 }
 
 /// The message as nested objects and arrays.
@@ -54,27 +61,27 @@ fn body(shown: &Shown, message: &Message) -> Json {
     let mut fields = message.body.as_slice();
     let mut object = structure(shown, &mut fields, 0);
     if let Some(flaw) = &message.flaw {
-        object.insert("flaw".to_owned(), json!(flaw));
+        object = object.with("flaw", flaw.as_str());
     }
-    Json::Object(object)
+    object.into()
 }
 
 /// Takes the fields of one struct off the front: those at `depth`, with all that is deeper.
-fn structure(shown: &Shown, fields: &mut &[Field], depth: usize) -> Map<String, Json> {
-    let mut object = Map::new();
+fn structure(shown: &Shown, fields: &mut &[Field], depth: usize) -> Object {
+    let mut object = Object::new();
     while let Some(field) = take(fields, depth) {
         let value = element(shown, field, fields);
         match field.label {
             Label::Name("tagged_fields") => {}
             Label::Name(name) => {
-                object.insert(name.to_owned(), value);
+                object = object.with(name, value);
                 if let Some(meaning) = shown.words.meaning(field) {
-                    object.insert(format!("{name}_name"), json!(meaning));
+                    object = object.with(format!("{name}_name"), meaning);
                 }
             }
             // A tag whose meaning is known is followed by its field; bytes are one that is not.
             Label::Tag(tag) if matches!(field.value, Seen::Value(Value::Bytes(_))) => {
-                object.insert(format!("tag_{tag}"), value);
+                object = object.with(format!("tag_{tag}"), value);
             }
             Label::Tag(_) | Label::Index(_) => {}
         }
@@ -84,7 +91,7 @@ fn structure(shown: &Shown, fields: &mut &[Field], depth: usize) -> Map<String, 
 
 fn element(shown: &Shown, field: &Field, rest: &mut &[Field]) -> Json {
     match &field.value {
-        Seen::Struct => Json::Object(structure(shown, rest, field.depth + 1)),
+        Seen::Struct => structure(shown, rest, field.depth + 1).into(),
         Seen::Array(_) => {
             let mut elements = Vec::new();
             while let Some(next) = take(rest, field.depth + 1) {
@@ -105,57 +112,59 @@ fn take<'f, 'a>(fields: &mut &'f [Field<'a>], depth: usize) -> Option<&'f Field<
 fn plain(shown: &Shown, value: &Value) -> Json {
     let limit = shown.words.style.limit;
     match value {
-        Value::Null => Json::Null,
-        Value::Bool(value) => json!(value),
-        Value::Int(value) => json!(value),
-        Value::Float(value) => json!(value),
-        Value::Uuid(id) => json!(id.to_string()),
-        Value::String(string) => json!(words::cut(string, limit)),
-        Value::Bytes(bytes) => json!({"bytes": bytes.len(), "start": words::plain(bytes, limit)}),
+        Value::Null => Json::NULL,
+        Value::Bool(value) => (*value).into(),
+        Value::Int(value) => (*value).into(),
+        Value::Float(value) => (*value).into(),
+        Value::Uuid(id) => id.to_string().into(),
+        Value::String(string) => words::cut(string, limit).into(),
+        Value::Bytes(bytes) => Object::new()
+            .with("bytes", bytes.len())
+            .with("start", words::plain(bytes, limit))
+            .into(),
         Value::Records(records) => {
-            let batches: Vec<Json> =
-                words::parts(records).iter().map(|part| batch(part, limit)).collect();
-            json!({"bytes": records.len(), "batches": batches})
+            let batches = words::parts(records);
+            let batches = batches.iter().map(|part| batch(part, limit)).collect();
+            Object::new().with("bytes", records.len()).with("batches", Json::Array(batches)).into()
         }
-        Value::Tags(count) | Value::Tag(count) => json!(count),
+        Value::Tags(count) | Value::Tag(count) => (*count).into(),
     }
 }
 
 /// A batch with its records, or what stands there instead.
 fn batch(part: &Part, limit: usize) -> Json {
+    let flawed =
+        |bytes: usize, flaw: String| Object::new().with("bytes", bytes).with("flaw", flaw).into();
     let batch = match part {
         Part::Batch(batch) => batch,
-        Part::CutOff(bytes) => return json!({"bytes": bytes, "flaw": "cut off"}),
-        Part::NoBatch(bytes, code) => {
-            return json!({"bytes": bytes, "flaw": format!("no record batch ({code})")});
-        }
+        Part::CutOff(bytes) => return flawed(*bytes, "cut off".to_owned()),
+        Part::NoBatch(bytes, code) => return flawed(*bytes, format!("no record batch ({code})")),
     };
     let text = |bytes: &Bytes| words::plain(bytes, limit);
     let record = |record: Record| {
-        let headers = record
-            .headers
-            .iter()
-            .map(|(name, value)| json!([text(name), value.as_ref().map(text)]));
-        json!({
-            "offset": batch.base_offset + record.offset_delta,
-            "timestamp": record.timestamp,
-            "key": record.key.as_ref().map(text),
-            "value": record.value.as_ref().map(text),
-            "headers": headers.collect::<Vec<_>>(),
-        })
+        let header = |(name, value): &(Bytes, Option<Bytes>)| {
+            Json::Array(vec![text(name).into(), value.as_ref().map(text).into()])
+        };
+        Object::new()
+            .with("offset", batch.base_offset + record.offset_delta)
+            .with("timestamp", record.timestamp)
+            .with("key", record.key.as_ref().map(text))
+            .with("value", record.value.as_ref().map(text))
+            .with("headers", Json::Array(record.headers.iter().map(header).collect()))
+            .into()
     };
-    json!({
-        "bytes": batch.bytes.len(),
-        "base_offset": batch.base_offset,
-        "last_offset_delta": batch.last_offset_delta,
-        "compression": words::codec(batch),
-        "is_intact": batch.is_intact(),
-        "producer_id": batch.producer_id,
-        "producer_epoch": batch.producer_epoch,
-        "base_sequence": batch.base_sequence,
-        "record_count": batch.record_count,
-        "records": records::read(batch).map(record).collect::<Vec<_>>(),
-    })
+    Object::new()
+        .with("bytes", batch.bytes.len())
+        .with("base_offset", batch.base_offset)
+        .with("last_offset_delta", batch.last_offset_delta)
+        .with("compression", words::codec(batch))
+        .with("is_intact", batch.is_intact())
+        .with("producer_id", batch.producer_id)
+        .with("producer_epoch", batch.producer_epoch)
+        .with("base_sequence", batch.base_sequence)
+        .with("record_count", batch.record_count)
+        .with("records", Json::Array(records::read(batch).map(record).collect()))
+        .into()
 }
 
 /// Every field with its place in the frame and what it is for.
@@ -171,7 +180,69 @@ fn places(shown: &Shown, message: &Message) -> Json {
             .take(shown.words.style.limit / 2)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        json!({"depth": field.depth, "name": name, "start": field.at.start, "end": field.at.end, "hex": hex, "about": about})
+        Object::new()
+            .with("depth", field.depth)
+            .with("name", name)
+            .with("start", field.at.start)
+            .with("end", field.at.end)
+            .with("hex", hex)
+            .with("about", about)
+            .into()
     };
-    message.header.iter().chain(&message.body).map(place).collect()
+    Json::Array(message.header.iter().chain(&message.body).map(place).collect())
+}
+
+/// JSON whose objects keep the order of their fields. serde_json's own map sorts them by name, unless a feature is on
+/// that would change the JSON of the whole program around this library.
+enum Json {
+    Scalar(Scalar),
+    Array(Vec<Json>),
+    Object(Object),
+}
+
+#[derive(Default)]
+struct Object(Vec<(String, Json)>);
+
+impl Json {
+    const NULL: Self = Self::Scalar(Scalar::Null);
+}
+
+impl<T: Into<Scalar>> From<T> for Json {
+    fn from(scalar: T) -> Self {
+        Self::Scalar(scalar.into())
+    }
+}
+
+impl From<Object> for Json {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl Object {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn with(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
+        self.0.push((name.into(), value.into()));
+        self
+    }
+
+    fn line(self) -> String {
+        let json = serde_json::to_string(&Json::Object(self));
+        json.expect("names are strings and nothing is read") + "\n"
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Scalar(scalar) => scalar.serialize(serializer),
+            Self::Array(elements) => serializer.collect_seq(elements),
+            Self::Object(Object(fields)) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, value)))
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 fn the_readme_says_what_happens() {
     // The scene of the outage starts it as a program of its own.
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "mini-kafka", "--bin", "mini-kafka"]);
+    build.args(["build", "--quiet", "--package", "mini-kafka-program", "--bin", "mini-kafka"]);
     assert!(build.status().unwrap().success());
 
     // Both at once, so that they are two.

@@ -58,7 +58,7 @@ fn everything_arrived(accepted: &Accepted, verdict: &Verdict) {
 async fn in_memory() -> Broker {
     // `cargo test -p` builds no program of another package.
     let build = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "mini-kafka", "--bin", "mini-kafka"])
+        .args(["build", "--quiet", "--package", "mini-kafka-program", "--bin", "mini-kafka"])
         .status();
     assert!(build.unwrap().success());
     Broker::in_memory().await.unwrap()

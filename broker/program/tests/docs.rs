@@ -2,11 +2,11 @@
 //! generated, its links lead somewhere.
 //!
 //! ```sh
-//! cargo test -p mini-kafka --test docs              # check
-//! UPDATE=1 cargo test -p mini-kafka --test docs     # write what is printed and generated into the documents
+//! cargo test -p mini-kafka-program --test docs              # check
+//! UPDATE=1 cargo test -p mini-kafka-program --test docs     # write what is printed and generated into the documents
 //! ```
 //!
-//! Rust blocks are doctests (see `lib.rs`). Sections marked `<!-- clients: NAME -->` need a client in another
+//! Rust blocks are doctests (see the library's `lib.rs`). Sections marked `<!-- clients: NAME -->` need a client in another
 //! language and are run by `integration_tests.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
@@ -61,14 +61,14 @@ fn what_is_to_be_typed_prints_what_is_shown() {
     }
     assert!(
         failures.is_empty(),
-        "\n{failures}Write what is printed: UPDATE=1 cargo test -p mini-kafka --test docs"
+        "\n{failures}Write what is printed: UPDATE=1 cargo test -p mini-kafka-program --test docs"
     );
 }
 
 /// No block is there only to be looked at, but for diagrams and layouts of bytes.
 #[test]
 fn every_block_is_run_by_something() {
-    let library = fs::read_to_string(manifest("src/lib.rs")).unwrap();
+    let library = fs::read_to_string(broker("src/lib.rs")).unwrap();
     for path in documents() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         for section in Section::of(&fs::read_to_string(&path).unwrap()) {
@@ -100,7 +100,7 @@ fn every_block_is_run_by_something() {
 /// Is the block word for word a file that its suite of clients runs?
 fn is_file_of_suite(section: &Section, block: &markdown::Block) -> bool {
     let (Some(clients), Some(file)) = (&section.clients, &block.file) else { return false };
-    fs::read_to_string(manifest("tests/clients").join(clients).join(file))
+    fs::read_to_string(broker("program/tests/clients").join(clients).join(file))
         .is_ok_and(|text| text.lines().eq(block.lines.iter().map(String::as_str)))
 }
 
@@ -111,7 +111,7 @@ fn check_command(line: &str, at: &str) {
     let exists = match words.as_slice() {
         [] | ["git" | "cd" | "npm" | "pip", ..] => true,
         ["make", target, ..] => {
-            let makefile = fs::read_to_string(manifest("../Makefile")).unwrap();
+            let makefile = fs::read_to_string(broker("../Makefile")).unwrap();
             makefile.lines().any(|rule| {
                 rule.split_once(':')
                     .is_some_and(|(names, _)| names.split(' ').any(|name| name == *target))
@@ -126,9 +126,13 @@ fn check_command(line: &str, at: &str) {
         ["cargo", "run", "--bin", "mini-kafka"] => true,
         ["cargo", "test", rest @ ..] => {
             let test = rest.iter().skip_while(|word| **word != "--test").nth(1);
-            test.is_none_or(|test| manifest(&format!("tests/{test}.rs")).exists())
+            test.is_none_or(|test| {
+                ["tests", "program/tests"]
+                    .iter()
+                    .any(|tests| broker(tests).join(format!("{test}.rs")).exists())
+            })
         }
-        ["sh", script, ..] => manifest("..").join(script).exists(),
+        ["sh", script, ..] => broker("..").join(script).exists(),
         _ => false,
     };
     assert!(exists, "{at}: nothing checks the command {line:?}");
@@ -137,7 +141,7 @@ fn check_command(line: &str, at: &str) {
 /// Rows of the form `file | code`: the code stands in the file.
 #[test]
 fn the_way_of_a_fetch_is_there() {
-    let text = fs::read_to_string(manifest("docs/architecture.md")).unwrap();
+    let text = fs::read_to_string(broker("docs/architecture.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
         let (link, rest) = line.split_once("](../")?.1.split_once(") | `")?;
         Some((link, rest.split_once('`')?.0))
@@ -145,7 +149,7 @@ fn the_way_of_a_fetch_is_there() {
     let rows: Vec<_> = rows.collect();
     assert!(rows.len() >= 5, "{rows:?}");
     for (file, code) in rows {
-        let source = fs::read_to_string(manifest(file)).unwrap();
+        let source = fs::read_to_string(broker(file)).unwrap();
         assert!(source.contains(code), "`{code}` does not stand in {file}");
     }
 }
@@ -153,7 +157,7 @@ fn the_way_of_a_fetch_is_there() {
 #[test]
 fn links_lead_somewhere() {
     let mut broken = Vec::new();
-    for path in documents().into_iter().chain([manifest("README.md")]) {
+    for path in documents().into_iter().chain([broker("README.md")]) {
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if link.starts_with("http") {
@@ -189,25 +193,26 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn the_reference_is_what_the_sources_say() {
-    let path = manifest("docs/api-reference.md");
-    let generated = reference::generate(&manifest("src/api"));
+    let path = broker("docs/api-reference.md");
+    let generated = reference::generate(&broker("src/api"));
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, &generated).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == generated, "run UPDATE=1 cargo test -p mini-kafka --test docs");
+    assert!(committed == generated, "run UPDATE=1 cargo test -p mini-kafka-program --test docs");
 }
 
 fn documents() -> Vec<PathBuf> {
-    let files = fs::read_dir(manifest("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(broker("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut documents: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
     documents.sort();
     documents
 }
 
-fn manifest(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+/// A path in the broker's folder, above this package's own.
+fn broker(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// Says something in spite of the test harness, which keeps what passing tests print.

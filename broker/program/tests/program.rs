@@ -109,10 +109,40 @@ fn a_reader_of_the_trace_that_stands_still_holds_up_no_client() {
     client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     // Each answer is some kilobytes of trace, so a pipe of 64 KiB is full long before the end.
     for _ in 0..200 {
-        client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
-        let mut length = [0; 4];
-        client.read_exact(&mut length).unwrap();
-        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-        client.read_exact(&mut answer).unwrap();
+        ask_for_versions(&mut client);
     }
+}
+
+/// With JSON, stdout is for tools alone; when they leave, the broker stays.
+#[test]
+fn a_trace_in_json_is_nothing_but_json_and_survives_a_closed_pipe() {
+    let mut program = Program::start(&["--port", "0", "--trace-format", "json"]);
+    let mut lines = BufReader::new(program.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let address =
+        lines.find_map(|line| Some(line.split_once("BOOTSTRAP_SERVERS=")?.1.to_owned())).unwrap();
+    // The log goes on being read.
+    std::thread::spawn(move || lines.for_each(drop));
+    let mut client = TcpStream::connect(address).unwrap();
+    let mut stdout = BufReader::new(program.0.stdout.take().unwrap());
+    for _ in 0..2 {
+        ask_for_versions(&mut client);
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON and nothing else");
+        assert_eq!(line["api"], "ApiVersions");
+    }
+    drop(stdout);
+    for _ in 0..3 {
+        ask_for_versions(&mut client);
+    }
+    assert!(program.0.try_wait().unwrap().is_none(), "the broker still runs");
+}
+
+/// Sends an ApiVersions request of version 0, and reads the answer.
+fn ask_for_versions(client: &mut TcpStream) {
+    client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
+    let mut length = [0; 4];
+    client.read_exact(&mut length).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    client.read_exact(&mut answer).unwrap();
 }

@@ -17,7 +17,7 @@
 mod markdown;
 #[path = "docs/run.rs"]
 mod run;
-#[path = "conformance/subject.rs"]
+#[path = "../../tests/conformance/subject.rs"]
 mod subject;
 #[path = "clients/java/tools.rs"]
 mod tools;
@@ -212,7 +212,8 @@ impl Suite {
         let mut desk = Desk::new(self.folder.join("docs"));
         prepare(&mut desk);
         let mut failures = String::new();
-        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap()
+        for entry in
+            std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")).unwrap()
         {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap();

@@ -7,7 +7,7 @@ const HEAD: &str = "\
 
 What this broker serves, API by API: versions, behaviour, what is left out and what Kafka does there.
 
-<!-- Generated from broker/src/api: UPDATE=1 cargo test -p mini-kafka --test docs -->
+<!-- Generated from broker/src/api: UPDATE=1 cargo test -p mini-kafka-program --test docs -->
 
 An API that is not in this list is not served: ApiVersions does not name it, so no client asks, and whoever asks all
 the same loses the connection. The versions are those of Apache Kafka 4.1, unless a section says otherwise.
