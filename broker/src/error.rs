@@ -19,6 +19,14 @@ pub enum Error {
         /// The operating system's own words.
         source: io::Error,
     },
+    /// The system gives out no more threads: end something, or raise its limit.
+    #[error(
+        "Could not start a thread for the broker: {source}. End something, or raise the limit of threads."
+    )]
+    Threads {
+        /// The operating system's own words.
+        source: io::Error,
+    },
 }
 
 impl Error {

@@ -42,11 +42,12 @@ mod wire;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
 use crate::{
     cluster::{Clock, Cluster, NewTopic},
-    server::{Plan, Server, Starting},
+    server::{Plan, Server, Threads},
     settings::Settings,
 };
 pub use crate::{
@@ -82,11 +83,15 @@ pub fn apis() -> Vec<Api> {
     apis
 }
 
-/// A running broker, on a thread and a runtime of its own. Dropping it stops it: its port is free then.
+/// A running broker. Dropping it stops it: its port is free then.
+///
+/// It runs on threads that are not its caller's, so a call that blocks your test or your runtime does not block it. All
+/// brokers of a process share a thread, unless [`Builder::own_runtime`] or [`Builder::threads`] says otherwise.
 #[derive(Debug)]
 #[must_use = "a broker stops when it is dropped: keep it in a variable"]
 pub struct Broker {
     server: Server,
+    cluster: Arc<Cluster>,
     bootstrap_servers: String,
 }
 
@@ -110,6 +115,11 @@ impl Broker {
         &self.bootstrap_servers
     }
 
+    /// The id of the cluster that this one broker is, as Kafka's Admin clients tell it.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster.id
+    }
+
     /// Stops the broker and waits until its port is free and every connection is closed, without blocking as a drop
     /// does.
     pub async fn shutdown(self) {
@@ -126,7 +136,7 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     topics: Vec<(String, i32)>,
     trace: Option<Trace>,
-    threads: usize,
+    threads: Option<usize>,
     clock: Option<Clock>,
 }
 
@@ -138,7 +148,7 @@ impl Default for Builder {
             settings: Vec::new(),
             topics: Vec::new(),
             trace: None,
-            threads: 1,
+            threads: None,
             clock: None,
         }
     }
@@ -175,9 +185,16 @@ impl Builder {
         self
     }
 
-    /// How many threads answer requests: 1 unless set, which is plenty for a test.
+    /// How many threads serve this broker's connections. It has them to itself. Unless set, it shares one thread with
+    /// the other brokers of the process, which is plenty for a test.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.threads = Some(threads.max(1));
+        self
+    }
+
+    /// Gives the broker a thread of its own, so that it shares nothing with other brokers of the process.
+    pub fn own_runtime(mut self) -> Self {
+        self.threads = self.threads.or(Some(1));
         self
     }
 
@@ -196,11 +213,10 @@ impl Builder {
     /// cannot be had.
     pub async fn start(self) -> Result<Broker, Error> {
         let (host, port) = (self.host.clone(), self.port);
-        let server = match Server::start(self.plan()?) {
-            Ok(starting) => starting.finish().await,
-            Err(error) => Err(error),
-        };
-        running(server, host.as_deref(), port)
+        let plan = self.plan()?;
+        let cluster = Arc::clone(&plan.cluster);
+        let server = Server::start(plan).finish().await;
+        running(server, cluster, host.as_deref(), port)
     }
 
     /// The same for a test or a program without a runtime; it must not be called inside one.
@@ -216,8 +232,10 @@ impl Builder {
     /// As [`start`](Self::start).
     pub fn start_blocking(self) -> Result<Broker, Error> {
         let (host, port) = (self.host.clone(), self.port);
-        let server = Server::start(self.plan()?).and_then(Starting::finish_blocking);
-        running(server, host.as_deref(), port)
+        let plan = self.plan()?;
+        let cluster = Arc::clone(&plan.cluster);
+        let server = Server::start(plan).finish_blocking();
+        running(server, cluster, host.as_deref(), port)
     }
 
     fn plan(self) -> Result<Plan, Error> {
@@ -225,20 +243,31 @@ impl Builder {
         for (name, value) in &self.settings {
             settings.set(name, value).map_err(|bad| Error::Setting(bad.to_string()))?;
         }
-        let cluster = Cluster::new(settings, self.clock.unwrap_or_default());
+        let threads = match self.threads {
+            None => Threads::shared(),
+            Some(threads) => Threads::own(threads),
+        };
+        let threads = threads.map_err(|source| Error::Threads { source })?;
+        let clock = self.clock.unwrap_or_default();
+        let cluster = Cluster::new(settings, clock, threads.handle().clone());
         for (name, partitions) in self.topics {
             let new = NewTopic { name, partitions, overrides: [].into() };
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;
         }
-        let Self { host, port, threads, trace, .. } = self;
-        Ok(Plan { host, port, threads, cluster, trace })
+        let Self { host, port, trace, .. } = self;
+        Ok(Plan { host, port, threads, cluster: Arc::new(cluster), trace })
     }
 }
 
-fn running(server: io::Result<Server>, host: Option<&str>, port: u16) -> Result<Broker, Error> {
+fn running(
+    server: io::Result<Server>,
+    cluster: Arc<Cluster>,
+    host: Option<&str>,
+    port: u16,
+) -> Result<Broker, Error> {
     let server = server.map_err(|source| Error::listen(host, port, source))?;
     let bootstrap_servers = reachable(server.addresses[0]).to_string();
-    Ok(Broker { server, bootstrap_servers })
+    Ok(Broker { server, cluster, bootstrap_servers })
 }
 
 /// The address to connect to for one that is listened on: every address of the machine includes its loopback.

@@ -112,6 +112,10 @@ settings! {
         "How far, in ms, a record's timestamp may lie in the broker's future: 0 or more.";
     "log.message.timestamp.type" log_message_timestamp_type: String = "CreateTime", is_timestamp_type,
         "CreateTime or LogAppendTime: who sets the timestamp of a record.";
+    "max.connections" max_connections: i32 = i32::MAX, |v| *v >= 0,
+        "The most connections. Those that come then wait until one ends.";
+    "max.connections.per.ip" max_connections_per_ip: i32 = i32::MAX, |v| *v >= 0,
+        "The most connections from one address. What comes then is closed at once.";
     "message.max.bytes" message_max_bytes: i32 = 1_048_588, |v| *v >= 0,
         "The largest record batch, in bytes as it travels: 0 or more.";
     "num.partitions" num_partitions: i32 = 3, |v| (1..=MAX_PARTITIONS).contains(v),

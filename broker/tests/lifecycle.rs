@@ -27,15 +27,111 @@ async fn many_brokers_run_in_one_process() {
     assert_eq!(addresses.len(), 100);
 }
 
+/// A hundred brokers have their sockets and share the rest.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn brokers_share_a_thread() {
+    let threads = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks
+            .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.starts_with("mini-kafka")).count()
+    };
+    let _first = Broker::start().await.unwrap();
+    let before = threads();
+    let mut brokers = Vec::new();
+    for _ in 0..100 {
+        brokers.push(Broker::start().await.unwrap());
+    }
+    // Other tests start some with threads of their own meanwhile.
+    assert!(threads() < before + 20, "{before} threads became {}", threads());
+}
+
+#[test]
+fn a_broker_outlives_the_runtime_that_started_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let broker = runtime.block_on(Broker::start()).unwrap();
+    drop(runtime);
+    is_served(&broker);
+    join(&broker);
+}
+
+#[tokio::test]
+async fn a_broker_may_be_dropped_on_the_only_thread_of_a_runtime() {
+    for builder in
+        [Broker::builder(), Broker::builder().own_runtime(), Broker::builder().threads(3)]
+    {
+        let broker = builder.start().await.unwrap();
+        is_served(&broker);
+        let _waiting = join(&broker);
+        let address = address(&broker);
+        drop(broker);
+        TcpListener::bind(address).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_one_broker_suffers_ends_no_other() {
+    struct Broken;
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            panic!("a trace that cannot be written")
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let trace = mini_kafka::Trace::to(Broken);
+    let broken = Broker::builder().trace(trace).start().await.unwrap();
+    let sound = Broker::start().await.unwrap();
+    let mut client = connect_and_ask(&broken);
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "its own connection ends");
+    is_served(&sound);
+    broken.shutdown().await;
+}
+
+#[tokio::test]
+async fn localhost_is_both_loopbacks() {
+    let broker = Broker::builder().host("localhost").start().await.unwrap();
+    let port = address(&broker).port();
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+    if TcpListener::bind(("::1", 0)).is_ok() {
+        TcpStream::connect(("::1", port)).unwrap();
+    }
+}
+
 /// Closing a consumer blocks until the broker has answered; a broker on the runtime of the test would wait for it.
 #[tokio::test]
 async fn a_client_that_blocks_the_only_thread_of_the_test_is_served() {
     let broker = Broker::start().await.unwrap();
+    is_served(&broker);
+}
+
+fn is_served(broker: &Broker) {
+    let mut answer = [0; 8];
+    connect_and_ask(broker).read_exact(&mut answer).unwrap();
+    assert_eq!(answer[4..], [0, 0, 0, 7]);
+}
+
+/// Sends ApiVersions, version 0, with the correlation id 7.
+fn connect_and_ask(broker: &Broker) -> TcpStream {
     let mut client = TcpStream::connect(broker.bootstrap_servers()).unwrap();
     client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
-    let mut answer = [0; 8];
+    client
+}
+
+/// Becomes a member of the group `g`, so that the broker has a session to watch: JoinGroup, version 0.
+fn join(broker: &Broker) -> TcpStream {
+    let mut body = vec![0, 11, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+    body.extend([0, 1, b'g', 0, 0, 0x75, 0x30, 0, 0, 0, 1, b'c', 0, 0, 0, 1, 0, 1, b'r']);
+    body.extend([0, 0, 0, 0]);
+    let mut client = TcpStream::connect(broker.bootstrap_servers()).unwrap();
+    client.write_all(&u32::try_from(body.len()).unwrap().to_be_bytes()).unwrap();
+    client.write_all(&body).unwrap();
+    let mut answer = [0; 10];
     client.read_exact(&mut answer).unwrap();
-    assert_eq!(answer[4..], [0, 0, 0, 7]);
+    assert_eq!(answer[4..], [0, 0, 0, 7, 0, 0], "correlation id and error code");
+    client
 }
 
 #[test]

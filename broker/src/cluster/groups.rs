@@ -12,6 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, oneshot},
     task::AbortHandle,
 };
@@ -32,11 +33,12 @@ use crate::{
 pub(crate) struct Groups {
     settings: group::Settings,
     clock: Clock,
+    runtime: Handle,
     all: Mutex<BTreeMap<String, Arc<Coordinator>>>,
 }
 
 impl Groups {
-    pub(crate) fn new(settings: &Settings, clock: Clock) -> Self {
+    pub(crate) fn new(settings: &Settings, clock: Clock, runtime: Handle) -> Self {
         let settings = group::Settings {
             initial_rebalance_delay: settings.group_initial_rebalance_delay_ms.into(),
             min_session_timeout: settings.group_min_session_timeout_ms.into(),
@@ -44,7 +46,7 @@ impl Groups {
             max_size: usize::try_from(settings.group_max_size).unwrap_or(0),
             offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
         };
-        Self { settings, clock, all: Mutex::default() }
+        Self { settings, clock, runtime, all: Mutex::default() }
     }
 
     /// Joins a group, and waits until its generation begins. A client without a member id makes the group.
@@ -172,7 +174,8 @@ impl Groups {
         }
         or_make.then(|| {
             let group = Group::new(group_id, self.settings);
-            let coordinator = Arc::new(Coordinator::new(group, self.clock.clone()));
+            let coordinator = Coordinator::new(group, self.clock.clone(), self.runtime.clone());
+            let coordinator = Arc::new(coordinator);
             all.insert(group_id.to_owned(), Arc::clone(&coordinator));
             coordinator
         })
@@ -183,6 +186,8 @@ impl Groups {
 #[derive(Debug)]
 struct Coordinator {
     clock: Clock,
+    /// Where its timer runs.
+    runtime: Handle,
     desk: Mutex<Desk>,
     /// Wakes the timer when a deadline came up that is sooner than the one it sleeps for.
     sooner: Arc<Notify>,
@@ -212,9 +217,9 @@ struct Timer {
 }
 
 impl Coordinator {
-    fn new(group: Group, clock: Clock) -> Self {
+    fn new(group: Group, clock: Clock, runtime: Handle) -> Self {
         let desk = Desk { group, waiting: HashMap::new(), last_request: 0, timer: None };
-        Self { clock, desk: Mutex::new(desk), sooner: Arc::default() }
+        Self { clock, runtime, desk: Mutex::new(desk), sooner: Arc::default() }
     }
 
     /// Does one thing with the group and carries out what comes of it.
@@ -238,7 +243,7 @@ impl Coordinator {
             }
             None => {
                 let (clock, sooner) = (self.clock.clone(), Arc::clone(&self.sooner));
-                let task = tokio::spawn(keep_time(Arc::downgrade(self), clock, sooner));
+                let task = self.runtime.spawn(keep_time(Arc::downgrade(self), clock, sooner));
                 desk.timer = Some(Timer { at, task: task.abort_handle() });
             }
         }
@@ -319,7 +324,7 @@ mod tests {
         for (name, value) in overrides {
             settings.set(name, value).unwrap();
         }
-        Arc::new(Groups::new(&settings, clock))
+        Arc::new(Groups::new(&settings, clock, Handle::current()))
     }
 
     fn joining(member_id: &str) -> Join {

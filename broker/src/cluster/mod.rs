@@ -8,6 +8,7 @@ mod topics;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -30,11 +31,12 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(settings: Settings, clock: Clock) -> Self {
+    /// What the cluster spawns runs on `runtime`.
+    pub(crate) fn new(settings: Settings, clock: Clock, runtime: Handle) -> Self {
         Self {
             id: Uuid::new_v4().simple().to_string()[..22].to_owned(),
             topics: Topics::new(settings.topic_defaults()),
-            groups: Groups::new(&settings, clock.clone()),
+            groups: Groups::new(&settings, clock.clone(), runtime),
             clock,
             settings,
             next_producer_id: AtomicI64::new(0),

@@ -1,49 +1,51 @@
-//! Sockets, tasks and a thread: who listens, one task for each connection, and an end that leaves nothing behind.
-//!
-//! A broker runs on a thread and a runtime of its own. In a test, its client's calls may block the test's own
-//! runtime (closing a consumer waits for the broker's answer, for example): the broker answers all the same.
+//! Sockets and tasks: who listens, one task for each connection, and an end that leaves nothing behind.
 
 mod connection;
+mod connections;
 mod greeting;
+mod threads;
 
 use std::{
     io,
     net::SocketAddr,
-    sync::Arc,
-    thread::{self, JoinHandle},
+    sync::{Arc, mpsc},
+    task::Poll,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::{self, Runtime},
     sync::oneshot,
     time::Duration,
 };
 
-use self::connection::Ended;
+pub(crate) use self::threads::Threads;
+use self::{connection::Ended, connections::Connections};
 use crate::{cluster::Cluster, trace::Trace};
 
-/// A broker that accepts connections.
+/// A broker that accepts connections. Dropping it ends every task, closes every socket and waits for that.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) addresses: Vec<SocketAddr>,
-    thread: Thread,
+    task: Task,
 }
 
-/// A server whose thread is about to listen.
+/// A server that is about to listen.
 #[derive(Debug)]
 pub(crate) struct Starting {
     listening: oneshot::Receiver<io::Result<Vec<SocketAddr>>>,
-    thread: Thread,
+    task: Task,
 }
 
-/// The thread of a server. Dropping it ends every task, closes every socket and waits for that.
+/// The task of a server, which owns its listeners and the tasks of its connections.
 #[derive(Debug)]
-struct Thread {
+struct Task {
     /// Dropping it is the signal to stop.
     stop: Option<oneshot::Sender<()>>,
+    /// Both tell the end, for one who may not block and for one who must.
     stopped: Option<oneshot::Receiver<()>>,
-    handle: Option<JoinHandle<()>>,
+    stopped_blocking: mpsc::Receiver<()>,
+    /// Kept until the end, for they may be this broker's own.
+    _threads: Threads,
 }
 
 /// What a server is to listen on, and what it serves.
@@ -52,39 +54,41 @@ pub(crate) struct Plan {
     /// Both loopbacks, if `None`.
     pub(crate) host: Option<String>,
     pub(crate) port: u16,
-    /// How many threads answer requests: 1 or more.
-    pub(crate) threads: usize,
-    pub(crate) cluster: Cluster,
+    pub(crate) threads: Threads,
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) trace: Option<Trace>,
 }
 
-/// What every task of a server has.
+/// What every connection of a server has.
 #[derive(Clone, Debug)]
 struct Shared {
     cluster: Arc<Cluster>,
     trace: Option<Trace>,
+    threads: Threads,
 }
 
 impl Server {
-    /// Starts the thread.
-    pub(crate) fn start(plan: Plan) -> io::Result<Starting> {
+    /// Starts the task.
+    pub(crate) fn start(plan: Plan) -> Starting {
+        let threads = plan.threads.clone();
         let (tell, listening) = oneshot::channel();
         let (stop, stopping) = oneshot::channel();
+        // Nothing is ever sent over them: they tell the end by going away.
         let (ended, stopped) = oneshot::channel();
-        let body = move || {
-            run(plan, tell, stopping);
-            // Nobody may be waiting for it.
-            let _: Result<(), ()> = ended.send(());
-        };
-        let handle = thread::Builder::new().name("mini-kafka".to_owned()).spawn(body)?;
-        let thread = Thread { stop: Some(stop), stopped: Some(stopped), handle: Some(handle) };
-        Ok(Starting { listening, thread })
+        let (ended_blocking, stopped_blocking) = mpsc::channel();
+        threads.handle().spawn(async move {
+            run(plan, tell, stopping).await;
+            drop((ended, ended_blocking));
+        });
+        let stop = Some(stop);
+        let task = Task { stop, stopped: Some(stopped), stopped_blocking, _threads: threads };
+        Starting { listening, task }
     }
 
     /// Stops the server and waits without blocking until every task has ended.
     pub(crate) async fn stop(mut self) {
-        self.thread.stop = None;
-        if let Some(stopped) = self.thread.stopped.take() {
+        self.task.stop = None;
+        if let Some(stopped) = self.task.stopped.take() {
             let _: Result<(), _> = stopped.await;
         }
     }
@@ -94,79 +98,79 @@ impl Starting {
     /// The server once it accepts connections, or why it cannot.
     pub(crate) async fn finish(self) -> io::Result<Server> {
         let addresses = self.listening.await.expect(TELLS)?;
-        Ok(Server { addresses, thread: self.thread })
+        Ok(Server { addresses, task: self.task })
     }
 
     /// The same outside a runtime.
     pub(crate) fn finish_blocking(self) -> io::Result<Server> {
         let addresses = self.listening.blocking_recv().expect(TELLS)?;
-        Ok(Server { addresses, thread: self.thread })
+        Ok(Server { addresses, task: self.task })
     }
 }
 
-const TELLS: &str = "the thread tells how it started";
+const TELLS: &str = "the task tells how it started";
 
-impl Drop for Thread {
+impl Drop for Task {
     fn drop(&mut self) {
         self.stop = None;
-        if let Some(handle) = self.handle.take() {
-            // A panic of the thread has been reported by itself.
-            let _: thread::Result<()> = handle.join();
-        }
+        // The tasks run on other threads, so this ends also where the caller's runtime is blocked by it.
+        let _: Result<(), _> = self.stopped_blocking.recv();
     }
 }
 
-/// What the thread does: serve until the signal comes. The runtime takes all tasks with it when it goes.
-fn run(
+/// Listens and serves until the signal comes. All connections have ended when this returns.
+async fn run(
     plan: Plan,
     tell: oneshot::Sender<io::Result<Vec<SocketAddr>>>,
     stopping: oneshot::Receiver<()>,
 ) {
-    let runtime = match runtime(plan.threads) {
-        Ok(runtime) => runtime,
+    let (listeners, addresses) = match listen(plan.host.as_deref(), plan.port).await {
+        Ok(listening) => listening,
         Err(error) => return drop(tell.send(Err(error))),
     };
-    runtime.block_on(async {
-        let listening = listen(plan).await;
-        let is_listening = listening.is_ok();
-        if tell.send(listening).is_ok() && is_listening {
-            let _: Result<(), _> = stopping.await;
-        }
-    });
-}
-
-fn runtime(threads: usize) -> io::Result<Runtime> {
-    let mut builder = match threads {
-        0 | 1 => runtime::Builder::new_current_thread(),
-        _ => runtime::Builder::new_multi_thread(),
-    };
-    builder.worker_threads(threads.max(1)).thread_name("mini-kafka").enable_all().build()
-}
-
-/// Binds and starts to accept.
-async fn listen(plan: Plan) -> io::Result<Vec<SocketAddr>> {
-    let listeners = bind(plan.host.as_deref(), plan.port).await?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-    let shared = Shared { cluster: Arc::new(plan.cluster), trace: plan.trace };
-    for listener in listeners {
-        tokio::spawn(accept(listener, shared.clone()));
+    if tell.send(Ok(addresses)).is_err() {
+        return; // Nobody waits for the broker any more.
     }
-    Ok(addresses)
+    let Plan { cluster, trace, threads, .. } = plan;
+    let shared = Shared { cluster, trace, threads };
+    let mut connections = Connections::new(&shared.cluster.settings);
+    tokio::select! {
+        _ = stopping => {}
+        () = accept(&listeners, &shared, &mut connections) => {}
+    }
+    drop(listeners);
+    connections.end().await;
 }
 
-async fn accept(listener: TcpListener, shared: Shared) {
+async fn accept(listeners: &[TcpListener], shared: &Shared, connections: &mut Connections) {
     loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
-                tokio::spawn(serve(stream, remote, shared.clone()));
-            }
-            // Mostly too many open files: they come back when connections end.
-            Err(error) => {
-                tracing::error!(%error, "could not accept a connection; trying again in 100 ms");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        tokio::select! {
+            accepted = next(listeners), if connections.has_room() => match accepted {
+                Ok((stream, remote)) if connections.has_room_for(remote) => {
+                    connections.spawn(remote, serve(stream, remote, shared.clone()));
+                }
+                Ok((_, remote)) => tracing::warn!(
+                    %remote,
+                    "refused a connection: the address has its max.connections.per.ip already"
+                ),
+                // Mostly too many open files: they come back when connections end.
+                Err(error) => {
+                    tracing::error!(%error, "could not accept a connection; trying again in 100 ms");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            () = connections.one_ended() => {}
         }
     }
+}
+
+/// The next connection to any of the listeners.
+async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|cx| {
+        let accepted = listeners.iter().map(|listener| listener.poll_accept(cx));
+        accepted.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 async fn serve(stream: TcpStream, remote: SocketAddr, shared: Shared) {
@@ -179,12 +183,20 @@ async fn serve(stream: TcpStream, remote: SocketAddr, shared: Shared) {
     }
 }
 
-/// Listens on `host` and `port`, or on both loopbacks if there is no host. Port 0 picks a free one, the same for
-/// both.
-async fn bind(host: Option<&str>, port: u16) -> io::Result<Vec<TcpListener>> {
-    if let Some(host) = host {
-        return Ok(vec![TcpListener::bind((host, port)).await?]);
-    }
+/// Listens on `host` and `port`, or on both loopbacks if there is no host or it is `localhost`. Port 0 picks a free
+/// one, the same for both.
+async fn listen(host: Option<&str>, port: u16) -> io::Result<(Vec<TcpListener>, Vec<SocketAddr>)> {
+    let listeners = match host {
+        Some(host) if !host.eq_ignore_ascii_case("localhost") => {
+            vec![TcpListener::bind((host, port)).await?]
+        }
+        _ => bind_loopbacks(port).await?,
+    };
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    Ok((listeners, addresses))
+}
+
+async fn bind_loopbacks(port: u16) -> io::Result<Vec<TcpListener>> {
     // A port that is free on one loopback may be taken on the other.
     const TRIES: usize = 32;
     let mut last = None;
