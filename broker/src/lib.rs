@@ -35,6 +35,7 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod time;
 mod trace;
 mod wire;
@@ -47,8 +48,9 @@ use std::{
 
 use crate::{
     cluster::{Clock, Cluster, NewTopic},
-    server::{Plan, Server, Threads},
+    server::{Plan, Server},
     settings::Settings,
+    threads::Threads,
 };
 pub use crate::{
     error::Error,
@@ -249,13 +251,13 @@ impl Builder {
         };
         let threads = threads.map_err(|source| Error::Threads { source })?;
         let clock = self.clock.unwrap_or_default();
-        let cluster = Cluster::new(settings, clock, threads.handle().clone());
+        let cluster = Cluster::new(settings, clock, threads);
         for (name, partitions) in self.topics {
             let new = NewTopic { name, partitions, overrides: [].into() };
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;
         }
         let Self { host, port, trace, .. } = self;
-        Ok(Plan { host, port, threads, cluster: Arc::new(cluster), trace })
+        Ok(Plan { host, port, cluster: Arc::new(cluster), trace })
     }
 }
 

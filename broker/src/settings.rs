@@ -36,12 +36,13 @@ impl fmt::Display for BadSetting {
     }
 }
 
-/// Writes a struct of settings with its defaults, its parser and its description from one table.
+/// Writes a struct of settings with its defaults, its parser and its description from one table. A setting that has
+/// two names in Kafka has both here.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
         $struct:ident ($what:literal)
-        $($name:literal $field:ident: $type:ty = $default:expr, $check:expr, $about:literal;)*
+        $($($name:literal)|+ $field:ident: $type:ty = $default:expr, $check:expr, $about:literal;)*
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +64,11 @@ macro_rules! settings {
             /// A sentence: no such setting (and the nearest one), or what its value must be.
             pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), BadSetting> {
                 match name {
-                    $($name => {
+                    $($($name)|+ => {
                         let parsed = <$type as Value>::parse(value).filter($check);
                         self.$field = parsed.ok_or_else(|| bad_value(name, value, $about))?;
                     })*
-                    _ => return Err(unknown_setting($what, name, &[$($name),*])),
+                    _ => return Err(unknown_setting($what, name, &[$($($name,)+)*])),
                 }
                 Ok(())
             }
@@ -75,13 +76,13 @@ macro_rules! settings {
             /// Every setting with its value.
             pub(crate) fn describe(&self) -> Vec<Described> {
                 let default = Self::default();
-                vec![$(Described {
+                vec![$($(Described {
                     name: $name,
                     value: Value::print(&self.$field),
                     is_default: self.$field == default.$field,
                     kind: <$type as Value>::KIND,
                     about: $about,
-                },)*]
+                },)+)*]
             }
         }
     };
@@ -94,8 +95,10 @@ settings! {
         "HOST:PORT, or PLAINTEXT://HOST:PORT, that Metadata tells clients to connect to. Empty: the address that each client used.";
     "auto.create.topics.enable" auto_create_topics_enable: bool = true, any,
         "true or false: whether asking for a topic's metadata makes it.";
-    "broker.id" broker_id: i32 = 1, |v| *v >= 0,
+    "broker.id" | "node.id" broker_id: i32 = 1, |v| *v >= 0,
         "The id of this node: 0 or more.";
+    "connections.max.idle.ms" connections_max_idle_ms: i64 = 600_000, any,
+        "How long, in ms, a connection may have no request before it ends. Negative: for ever.";
     "default.replication.factor" default_replication_factor: i32 = 1, |v| *v == 1,
         "Replicas of a topic. There is one node, so it is 1.";
     "fetch.max.bytes" fetch_max_bytes: i32 = 57_671_680, |v| *v >= 1024,
@@ -122,6 +125,8 @@ settings! {
         "Partitions of a topic that is made without a count: 1 to 10000. Kafka's own default is 1.";
     "offset.metadata.max.bytes" offset_metadata_max_bytes: i32 = 4_096, |v| *v >= 0,
         "The longest note that a consumer may commit with an offset.";
+    "queued.max.request.bytes" queued_max_request_bytes: i64 = 536_870_912, any,
+        "The most bytes of requests that have no answer yet, of all connections together. Then the connection with the most of them ends. Negative: no limit, which is Kafka's own default.";
     "socket.request.max.bytes" socket_request_max_bytes: i32 = 104_857_600, |v| *v >= 1024,
         "The longest request, 1024 or more; a longer one ends its connection.";
 }
@@ -266,6 +271,16 @@ mod tests {
         let described = settings.describe();
         let described = described.iter().find(|d| d.name == "num.partitions").unwrap();
         assert_eq!((described.value.as_str(), described.is_default), ("7", false));
+    }
+
+    #[test]
+    fn a_setting_with_two_names_has_one_value() {
+        let mut settings = Settings::default();
+        settings.set("node.id", "7").unwrap();
+        assert_eq!(settings.broker_id, 7);
+        let described = settings.describe();
+        let ids = described.iter().filter(|d| ["broker.id", "node.id"].contains(&d.name));
+        assert_eq!(ids.map(|d| d.value.as_str()).collect::<Vec<_>>(), ["7", "7"]);
     }
 
     #[test]

@@ -9,12 +9,14 @@ mod admin;
 mod cluster;
 mod groups;
 mod records;
+mod session;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
+pub(crate) use self::session::{Session, Software};
 use crate::{
     cluster::Cluster,
-    wire::{self, ApiKey, Frame, Malformed, Request, StrBytes},
+    wire::{self, ApiKey, Frame, Request, StrBytes, Unreadable},
 };
 
 /// Writes the dispatch and the list of APIs from one table.
@@ -33,18 +35,18 @@ macro_rules! apis {
         },)*];
 
         /// Answers a request with the handler of the table.
-        async fn dispatch(cx: &Context<'_>, request: &mut Request) -> Result<Option<Frame>, Malformed> {
+        async fn dispatch(cx: &Context<'_>, request: &mut Request) -> Result<Answered, Unreadable> {
             match (request.key, request.version) {
                 $((ApiKey::$key, $min..=$max) => {
                     let message = request.decode()?;
                     let reply = apis!(@call $how $($module)::+::answer(cx, message));
-                    frame(request, reply)
+                    answered(request, reply)
                 })*
                 (ApiKey::ApiVersions, _) => {
                     request.version = 0; // The layout that every client can read (KIP-511).
-                    frame(request, Reply::Answer(cluster::api_versions::unsupported()))
+                    answered(request, Reply::Answer(cluster::api_versions::unsupported()))
                 }
-                (key, version) => Err(Malformed(format!(
+                (key, version) => Err(Unreadable(format!(
                     "{key:?} version {version} is not served here; ApiVersions lists what is"
                 ))),
             }
@@ -99,16 +101,9 @@ pub(crate) struct Api {
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) cluster: &'a Arc<Cluster>,
-    pub(crate) connection: &'a Connection,
+    pub(crate) session: &'a Session,
     pub(crate) client_id: Option<StrBytes>,
     pub(crate) version: i16,
-}
-
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Connection {
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
 }
 
 impl Context<'_> {
@@ -116,14 +111,14 @@ impl Context<'_> {
     /// is the one that certainly works.
     pub(crate) fn advertised(&self) -> (StrBytes, i32) {
         let (host, port) = self.cluster.settings.advertised().unwrap_or_else(|| {
-            let local = self.connection.local;
+            let local = self.session.local;
             (local.ip().to_canonical().to_string(), local.port())
         });
         (StrBytes::from_string(host), port.into())
     }
 }
 
-/// What comes of a request.
+/// What a handler makes of a request.
 #[derive(Debug)]
 pub(crate) enum Reply<A> {
     Answer(A),
@@ -133,36 +128,54 @@ pub(crate) enum Reply<A> {
     Close(String),
 }
 
-/// Answers one request. `None` means that the client expects no answer.
+/// What the connection is to do.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// `None` means that the client expects no answer.
+    pub(crate) frame: Option<Frame>,
+    pub(crate) then: Then,
+}
+
+/// What becomes of the connection when the answer is written.
+#[derive(Debug)]
+pub(crate) enum Then {
+    Keep,
+    /// It ends, for the reason given.
+    Close(String),
+}
+
+/// Answers one request.
 ///
 /// # Errors
 ///
 /// Bytes that make no sense, or an API or version that is not served: the connection must end.
 pub(crate) async fn answer(
     cluster: &Arc<Cluster>,
-    connection: &Connection,
+    session: &Session,
     mut request: Request,
-) -> Result<Option<Frame>, Malformed> {
+) -> Result<Answered, Unreadable> {
     let client_id = request.client_id.clone();
     let Request { key, version, correlation_id, .. } = request;
     tracing::debug!(
-        remote = %connection.remote,
+        remote = %session.remote,
         client_id = client_id.as_deref(),
         api = ?key,
         version,
         correlation_id,
         "a request"
     );
-    let cx = Context { cluster, connection, client_id, version: request.version };
+    let cx = Context { cluster, session, client_id, version: request.version };
     dispatch(&cx, &mut request).await
 }
 
-fn frame<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Option<Frame>, Malformed> {
-    match reply {
+fn answered<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Answered, Unreadable> {
+    Ok(match reply {
         Reply::Answer(body) => {
-            wire::answer(request.key, request.version, request.correlation_id, &body).map(Some)
+            let Request { key, version, correlation_id, .. } = *request;
+            let frame = wire::answer(key, version, correlation_id, &body)?;
+            Answered { frame: Some(frame), then: Then::Keep }
         }
-        Reply::Nothing => Ok(None),
-        Reply::Close(reason) => Err(Malformed(reason)),
-    }
+        Reply::Nothing => Answered { frame: None, then: Then::Keep },
+        Reply::Close(reason) => Answered { frame: None, then: Then::Close(reason) },
+    })
 }

@@ -8,7 +8,6 @@ mod topics;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tokio::runtime::Handle;
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -17,7 +16,7 @@ pub(crate) use self::{
     partition::{Partition, Waiter},
     topics::{NewTopic, Partitions, Refusal, Topic, Topics, check_name},
 };
-use crate::settings::Settings;
+use crate::{settings::Settings, threads::Threads};
 
 /// One broker's state. Kafka spreads it over many nodes; here one node leads and coordinates everything.
 #[derive(Debug)]
@@ -27,17 +26,19 @@ pub(crate) struct Cluster {
     pub(crate) clock: Clock,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) threads: Threads,
     next_producer_id: AtomicI64,
 }
 
 impl Cluster {
-    /// What the cluster spawns runs on `runtime`.
-    pub(crate) fn new(settings: Settings, clock: Clock, runtime: Handle) -> Self {
+    /// What the cluster spawns runs on `threads`, whoever calls it.
+    pub(crate) fn new(settings: Settings, clock: Clock, threads: Threads) -> Self {
         Self {
             id: Uuid::new_v4().simple().to_string()[..22].to_owned(),
             topics: Topics::new(settings.topic_defaults()),
-            groups: Groups::new(&settings, clock.clone(), runtime),
+            groups: Groups::new(&settings, clock.clone(), threads.handle().clone()),
             clock,
+            threads,
             settings,
             next_producer_id: AtomicI64::new(0),
         }

@@ -12,28 +12,46 @@ use tokio::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::{sleep, timeout},
 };
 
-use super::greeting;
+use super::{Shared, greeting, queued::Share};
 use crate::{
-    api::{self, Connection},
-    cluster::{Clock, Cluster},
+    api::{self, Answered, Session, Then},
+    cluster::Clock,
     trace::{self, Exchange, Outcome},
-    wire::{Frame, Malformed, Request},
+    wire::{Frame, Request, Unreadable},
 };
 
 /// How much is read at least, and how much of what comes next while a request is being answered.
 const READ_AHEAD: usize = 64 * 1024;
 /// The largest buffer that an idle connection keeps.
 const KEPT: usize = 1024 * 1024;
+/// How long a client may take nothing of its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an answer may take when its client has shut down its sending side. One that closed the connection looks the
+/// same, so waiting longer would keep requests of clients that have gone.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
 
 /// Why a connection ended, other than by its client in good order.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
     #[error("{0}")]
-    Malformed(#[from] Malformed),
+    Unreadable(#[from] Unreadable),
     #[error("{0}")]
     BadLength(String),
+    /// The answer says so.
+    #[error("{0}")]
+    Closed(String),
+    /// `connections.max.idle.ms`; clients expect it and come again.
+    #[error("it was idle for {0:?}")]
+    Idle(Duration),
+    #[error("it took nothing of its answer for {0:?}")]
+    ReadsNothing(Duration),
+    #[error(
+        "its unanswered request was the longest, and all of them together had more than queued.max.request.bytes={0}"
+    )]
+    TooMuchQueued(usize),
     /// It went away in the middle of something, which is its own affair.
     #[error("{0}")]
     ByClient(#[from] io::Error),
@@ -43,78 +61,119 @@ pub(super) enum Ended {
 pub(super) async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
-    cluster: &Arc<Cluster>,
-    mut trace: Option<trace::Connection>,
+    shared: &Shared,
+    trace: Option<trace::Connection>,
 ) -> Result<(), Ended> {
     stream.set_nodelay(true)?;
-    let connection = Connection { local: stream.local_addr()?, remote };
+    let session = Arc::new(Session::plaintext(stream.local_addr()?, remote));
+    let share = shared.queued.share();
+    let gives_way = share.gives_way();
+    tokio::select! {
+        ended = talk(stream, &session, shared, share, trace) => ended,
+        () = gives_way.notified() => Err(Ended::TooMuchQueued(shared.queued.limit())),
+    }
+}
+
+async fn talk(
+    stream: TcpStream,
+    session: &Arc<Session>,
+    shared: &Shared,
+    share: Share,
+    mut trace: Option<trace::Connection>,
+) -> Result<(), Ended> {
+    let settings = &shared.cluster.settings;
+    let max_idle = u64::try_from(settings.connections_max_idle_ms).map(Duration::from_millis);
+    // Kafka takes a negative value for never.
+    let max_idle = max_idle.unwrap_or(Duration::MAX);
     let (read, mut write) = stream.into_split();
     let mut incoming = Incoming {
         socket: read,
         buffer: BytesMut::new(),
-        limit: usize::try_from(cluster.settings.socket_request_max_bytes).unwrap_or(0),
+        share,
+        limit: usize::try_from(settings.socket_request_max_bytes).unwrap_or(0),
+        max_idle,
         is_at_end: false,
     };
     while let Some(frame) = incoming.frame().await? {
         let started = Clock::real_now();
         let answered = tokio::select! {
             biased;
-            answered = answer(cluster, &connection, &frame) => answered,
+            answered = answer(shared, session, &frame) => answered,
             gone = incoming.client_gone() => return gone.map_err(Ended::from),
         };
         let took = started.elapsed();
         if let Some(trace) = &mut trace {
             show(trace, &frame, &answered, took);
         }
-        let bytes_out = match answered? {
-            Some(answer) => write_frame(&mut write, answer).await?,
+        let Answered { frame: answer, then } = answered?;
+        let bytes_out = match answer {
+            Some(answer) => write_frame(&mut write, answer, WRITE_TIMEOUT.min(max_idle)).await?,
             None => 0,
         };
-        tracing::debug!(%remote, bytes_in = frame.len(), bytes_out, micros = took.as_micros(), "answered");
+        tracing::debug!(remote = %session.remote, bytes_in = frame.len(), bytes_out, micros = took.as_micros(), "answered");
+        if let Then::Close(reason) = then {
+            return Err(Ended::Closed(reason));
+        }
     }
     Ok(())
 }
 
+/// Has a request answered: here, or on other threads if it is long.
+///
+/// A handler does not give way, and while it runs its thread serves no other client. Further threads would not help: a
+/// runtime's sleeping threads do not look at the sockets while the one that did is busy.
 async fn answer(
-    cluster: &Arc<Cluster>,
-    connection: &Connection,
+    shared: &Shared,
+    session: &Arc<Session>,
     frame: &Bytes,
-) -> Result<Option<Frame>, Malformed> {
-    api::answer(cluster, connection, Request::parse(frame)?).await
+) -> Result<Answered, Unreadable> {
+    let request = Request::parse(frame)?;
+    if !request.is_long() {
+        return api::answer(&shared.cluster, session, request).await;
+    }
+    let (cluster, session) = (Arc::clone(&shared.cluster), Arc::clone(session));
+    let answer = async move { api::answer(&cluster, &session, request).await };
+    shared.cluster.threads.aside(answer).await
 }
 
 /// Hands an exchange to the trace; the copy of the answer is made only for it.
 fn show(
     trace: &mut trace::Connection,
     frame: &Bytes,
-    answered: &Result<Option<Frame>, Malformed>,
+    answered: &Result<Answered, Unreadable>,
     took: Duration,
 ) {
     let (bytes, reason);
     let outcome = match answered {
-        Ok(Some(answer)) => {
+        Ok(Answered { frame: Some(answer), .. }) => {
             bytes = answer.to_vec();
             Outcome::Answer(&bytes)
         }
-        Ok(None) => Outcome::NoAnswer,
-        Err(malformed) => {
-            reason = malformed.to_string();
+        Ok(Answered { frame: None, then: Then::Keep }) => Outcome::NoAnswer,
+        Ok(Answered { frame: None, then: Then::Close(reason) }) => Outcome::Ended(reason),
+        Err(unreadable) => {
+            reason = unreadable.to_string();
             Outcome::Ended(&reason)
         }
     };
     trace.show(&Exchange { request: frame, outcome, took });
 }
 
-async fn write_frame(socket: &mut OwnedWriteHalf, frame: Frame) -> io::Result<usize> {
+async fn write_frame(
+    socket: &mut OwnedWriteHalf,
+    frame: Frame,
+    patience: Duration,
+) -> Result<usize, Ended> {
     let mut pieces = frame.into_pieces();
     loop {
         let slices = pieces.slices();
         if slices.is_empty() {
             return Ok(pieces.len());
         }
-        let written = socket.write_vectored(&slices).await?;
+        let written = timeout(patience, socket.write_vectored(&slices)).await;
+        let written = written.map_err(|_| Ended::ReadsNothing(patience))??;
         if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
         pieces.advance(written);
     }
@@ -124,7 +183,9 @@ async fn write_frame(socket: &mut OwnedWriteHalf, frame: Frame) -> io::Result<us
 struct Incoming {
     socket: OwnedReadHalf,
     buffer: BytesMut,
+    share: Share,
     limit: usize,
+    max_idle: Duration,
     is_at_end: bool,
 }
 
@@ -142,7 +203,9 @@ impl Incoming {
                     Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
                 };
             }
-            self.read().await?;
+            self.share.set(self.buffer.len());
+            let max_idle = self.max_idle;
+            timeout(max_idle, self.read()).await.map_err(|_| Ended::Idle(max_idle))??;
         }
     }
 
@@ -156,6 +219,8 @@ impl Incoming {
         if self.buffer.len() - 4 < length {
             return Ok(None);
         }
+        // It counts until it is answered and the next one is read.
+        self.share.set(length);
         let frame = self.buffer.split_to(4 + length).freeze();
         Ok(Some(frame.slice(4..)))
     }
@@ -174,11 +239,12 @@ impl Incoming {
 
     /// Reads ahead a little while a request is being answered, and returns once the client has gone.
     async fn client_gone(&mut self) -> io::Result<()> {
-        while self.buffer.len() < READ_AHEAD {
+        while self.buffer.len() < READ_AHEAD && !self.is_at_end {
             self.read().await?;
-            if self.is_at_end {
-                return Ok(());
-            }
+        }
+        if self.is_at_end {
+            sleep(HALF_CLOSED).await;
+            return Ok(());
         }
         std::future::pending().await
     }

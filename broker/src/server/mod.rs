@@ -3,7 +3,7 @@
 mod connection;
 mod connections;
 mod greeting;
-mod threads;
+mod queued;
 
 use std::{
     io,
@@ -18,9 +18,8 @@ use tokio::{
     time::Duration,
 };
 
-pub(crate) use self::threads::Threads;
-use self::{connection::Ended, connections::Connections};
-use crate::{cluster::Cluster, trace::Trace};
+use self::{connection::Ended, connections::Connections, queued::Queued};
+use crate::{cluster::Cluster, threads::Threads, trace::Trace};
 
 /// A broker that accepts connections. Dropping it ends every task, closes every socket and waits for that.
 #[derive(Debug)]
@@ -54,7 +53,6 @@ pub(crate) struct Plan {
     /// Both loopbacks, if `None`.
     pub(crate) host: Option<String>,
     pub(crate) port: u16,
-    pub(crate) threads: Threads,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) trace: Option<Trace>,
 }
@@ -64,13 +62,13 @@ pub(crate) struct Plan {
 struct Shared {
     cluster: Arc<Cluster>,
     trace: Option<Trace>,
-    threads: Threads,
+    queued: Arc<Queued>,
 }
 
 impl Server {
     /// Starts the task.
     pub(crate) fn start(plan: Plan) -> Starting {
-        let threads = plan.threads.clone();
+        let threads = plan.cluster.threads.clone();
         let (tell, listening) = oneshot::channel();
         let (stop, stopping) = oneshot::channel();
         // Nothing is ever sent over them: they tell the end by going away.
@@ -131,8 +129,10 @@ async fn run(
     if tell.send(Ok(addresses)).is_err() {
         return; // Nobody waits for the broker any more.
     }
-    let Plan { cluster, trace, threads, .. } = plan;
-    let shared = Shared { cluster, trace, threads };
+    let Plan { cluster, trace, .. } = plan;
+    // Kafka takes a negative value for no limit.
+    let limit = usize::try_from(cluster.settings.queued_max_request_bytes).unwrap_or(usize::MAX);
+    let shared = Shared { cluster, trace, queued: Queued::new(limit) };
     let mut connections = Connections::new(&shared.cluster.settings);
     tokio::select! {
         _ = stopping => {}
@@ -176,9 +176,11 @@ async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> 
 async fn serve(stream: TcpStream, remote: SocketAddr, shared: Shared) {
     tracing::debug!(%remote, "a client connected");
     let trace = shared.trace.as_ref().map(|trace| trace.connection(remote));
-    match connection::serve(stream, remote, &shared.cluster, trace).await {
+    match connection::serve(stream, remote, &shared, trace).await {
         Ok(()) => tracing::debug!(%remote, "a client left"),
-        Err(Ended::ByClient(how)) => tracing::debug!(%remote, "a client left: {how}"),
+        Err(how @ (Ended::ByClient(_) | Ended::Idle(_))) => {
+            tracing::debug!(%remote, "a client left: {how}")
+        }
         Err(reason) => tracing::warn!(%remote, "ended a connection: {reason}"),
     }
 }

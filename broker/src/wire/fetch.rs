@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes};
 use uuid::Uuid;
 
-use super::{Answer, Buffer, Frame, Malformed};
+use super::{Answer, Buffer, Frame, Unreadable};
 use crate::error_code::ErrorCode;
 
 /// FetchResponse, versions 4–18, as far as one node without transactions and fetch sessions fills it.
@@ -42,7 +42,7 @@ impl FetchedPartition {
 }
 
 impl Answer for FetchAnswer {
-    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Malformed> {
+    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Unreadable> {
         let is_flexible = version >= 12;
         let buffer = frame.bytes();
         buffer.put_i32(0); // throttle_time_ms
@@ -59,7 +59,7 @@ impl Answer for FetchAnswer {
                 put_count(buffer, topic.name.len(), true)?;
                 buffer.put_slice(topic.name.as_bytes());
             } else {
-                buffer.put_i16(i16::try_from(topic.name.len()).map_err(super::malformed)?);
+                buffer.put_i16(i16::try_from(topic.name.len()).map_err(super::unreadable)?);
                 buffer.put_slice(topic.name.as_bytes());
             }
             put_count(buffer, topic.partitions.len(), is_flexible)?;
@@ -74,7 +74,7 @@ impl Answer for FetchAnswer {
 }
 
 impl FetchedPartition {
-    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Malformed> {
+    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Unreadable> {
         let is_flexible = version >= 12;
         let buffer = frame.bytes();
         buffer.put_i32(self.index);
@@ -102,12 +102,12 @@ impl FetchedPartition {
 }
 
 /// The length of an array, of a compact string or of records: plus one and as a varint in flexible versions.
-fn put_count(buffer: &mut Buffer, count: usize, is_flexible: bool) -> Result<(), Malformed> {
+fn put_count(buffer: &mut Buffer, count: usize, is_flexible: bool) -> Result<(), Unreadable> {
     if !is_flexible {
-        buffer.put_i32(i32::try_from(count).map_err(super::malformed)?);
+        buffer.put_i32(i32::try_from(count).map_err(super::unreadable)?);
         return Ok(());
     }
-    let mut left = u32::try_from(count + 1).map_err(super::malformed)?;
+    let mut left = u32::try_from(count + 1).map_err(super::unreadable)?;
     while left >= 0x80 {
         buffer.put_u8(u8::try_from(left & 0x7f).expect("seven bits") | 0x80);
         left >>= 7;

@@ -25,7 +25,7 @@ pub(crate) use self::{
 /// Bytes that are not a request this broker can read: a sentence that says what is wrong and where.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Malformed(pub(crate) String);
+pub(crate) struct Unreadable(pub(crate) String);
 
 /// One request whose header was read and whose body was not.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ impl Request {
     /// # Errors
     ///
     /// An unknown API, or a header that does not end within the frame.
-    pub(crate) fn parse(frame: &Bytes) -> Result<Self, Malformed> {
-        let header = schema::parse_header(frame).map_err(malformed)?;
+    pub(crate) fn parse(frame: &Bytes) -> Result<Self, Unreadable> {
+        let header = schema::parse_header(frame).map_err(unreadable)?;
         let key = ApiKey::try_from(header.api_key)
-            .map_err(|()| Malformed(format!("there is no API with the key {}", header.api_key)))?;
+            .map_err(|()| Unreadable(format!("there is no API with the key {}", header.api_key)))?;
         let client_id = header.client_id.map(|id| StrBytes::from_string(id.to_owned()));
         Ok(Self {
             key,
@@ -57,19 +57,29 @@ impl Request {
         })
     }
 
+    /// Has it so many parts that a handler takes long? A handler's work grows with them, not with bytes such as a
+    /// record's.
+    pub(crate) fn is_long(&self) -> bool {
+        /// A handler looks at as many in a millisecond or two.
+        const MANY: usize = 1_000;
+        // Each takes a byte at least.
+        self.body.len() > MANY
+            && schema::has_more_elements(self.key as i16, self.version, &self.body, MANY)
+    }
+
     /// Reads the body as a message of type `M`.
     ///
     /// # Errors
     ///
     /// A body that is not what the schema of this API and version says, byte for byte.
-    pub(crate) fn decode<M: Decodable>(&mut self) -> Result<M, Malformed> {
-        schema::check_request(self.key as i16, self.version, &self.body).map_err(malformed)?;
-        M::decode(&mut self.body, self.version).map_err(malformed)
+    pub(crate) fn decode<M: Decodable>(&mut self) -> Result<M, Unreadable> {
+        schema::check_request(self.key as i16, self.version, &self.body).map_err(unreadable)?;
+        M::decode(&mut self.body, self.version).map_err(unreadable)
     }
 }
 
-fn malformed(error: impl std::fmt::Display) -> Malformed {
-    Malformed(error.to_string())
+fn unreadable(error: impl std::fmt::Display) -> Unreadable {
+    Unreadable(error.to_string())
 }
 
 /// An answer's body, written at the version of its request.
@@ -79,12 +89,12 @@ pub(crate) trait Answer {
     /// # Errors
     ///
     /// Only a bug in a handler: a field that this version does not have, or a value that does not fit.
-    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Malformed>;
+    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Unreadable>;
 }
 
 impl<M: Encodable> Answer for M {
-    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Malformed> {
-        self.encode(frame.bytes(), version).map_err(malformed)
+    fn write(&self, frame: &mut Frame, version: i16) -> Result<(), Unreadable> {
+        self.encode(frame.bytes(), version).map_err(unreadable)
     }
 }
 
@@ -101,11 +111,11 @@ pub(crate) fn answer(
     version: i16,
     correlation_id: i32,
     body: &impl Answer,
-) -> Result<Frame, Malformed> {
+) -> Result<Frame, Unreadable> {
     let mut frame = Frame::default();
     frame.bytes().reserve(USUAL_SIZE);
     let header = ResponseHeader::default().with_correlation_id(correlation_id);
-    header.encode(frame.bytes(), key.response_header_version(version)).map_err(malformed)?;
+    header.encode(frame.bytes(), key.response_header_version(version)).map_err(unreadable)?;
     body.write(&mut frame, version)?;
     Ok(frame)
 }

@@ -23,7 +23,7 @@ use mini_kafka::{Broker, Builder};
 
 use crate::client::Client;
 
-const TOPIC: &str = "innocent";
+pub(crate) const TOPIC: &str = "innocent";
 /// Rounds of a produce and a fetch without the attack, and at least as many beside it.
 const ROUNDS: usize = 100;
 const TRIES: usize = 3;
@@ -154,7 +154,8 @@ fn produce(number: i64) -> ProduceRequest {
     ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![data])
 }
 
-fn fetch(offset: i64) -> FetchRequest {
+/// A fetch from `offset` on, which waits up to a second for a record.
+pub(crate) fn fetch(offset: i64) -> FetchRequest {
     let partition =
         FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1_048_576);
     let topic = FetchTopic::default().with_topic(topic()).with_partitions(vec![partition]);

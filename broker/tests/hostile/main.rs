@@ -8,5 +8,9 @@
 mod client;
 mod innocent;
 
+mod connections;
 mod frames;
+mod half_closed;
+mod half_frames;
+mod long_requests;
 mod reads_nothing;

@@ -9,7 +9,7 @@
 //! nothing to list.
 
 use crate::{
-    api::{APIS, Context},
+    api::{APIS, Context, Software},
     error_code::ErrorCode,
     wire::{
         ApiKey,
@@ -22,7 +22,10 @@ pub(crate) fn answer(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsRe
     if cx.version >= 3 && !(is_software_word(name) && is_software_word(version)) {
         return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
     }
-    tracing::debug!(remote = %cx.connection.remote, software = %name, %version, "a client says what it is");
+    if cx.version >= 3 {
+        cx.session.tell_software(Software { name: name.to_string(), version: version.to_string() });
+        tracing::debug!("a client says what it is: {}", cx.session);
+    }
     // -1: there are no finalized features.
     ApiVersionsResponse::default()
         .with_api_keys(APIS.iter().map(range).collect())

@@ -37,7 +37,7 @@ fn read(cx: &Context, request: JoinGroupRequest) -> Join {
         member_id: request.member_id.to_string(),
         instance_id: string(request.group_instance_id.as_ref()),
         client_id: string(cx.client_id.as_ref()).unwrap_or_default(),
-        client_host: format!("/{}", cx.connection.remote.ip().to_canonical()),
+        client_host: format!("/{}", cx.session.remote.ip().to_canonical()),
         session_timeout: request.session_timeout_ms.into(),
         rebalance_timeout: rebalance_timeout.into(),
         protocol_type: request.protocol_type.to_string(),

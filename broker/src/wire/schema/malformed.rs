@@ -72,7 +72,6 @@ impl Malformed {
     }
 }
 
-#[cfg(test)]
 impl Malformed {
     pub(super) fn flaw(&self) -> Flaw {
         self.0.flaw

@@ -29,6 +29,7 @@ pub(crate) use table::{
 };
 #[cfg(test)]
 use walk::walk;
+use walk::walk_at_most;
 pub(crate) use walk::{Group, Label, Value, Visitor, walk_start};
 
 use malformed::Flaw;
@@ -39,6 +40,13 @@ use malformed::Flaw;
 pub(crate) fn check_request(api_key: i16, version: i16, body: &[u8]) -> Result<(), Malformed> {
     let Some(api) = api(api_key) else { return Err(Flaw::UnknownApi(api_key).at(0)) };
     walk_start(&api.request, version, body, &mut ()).map(drop)
+}
+
+/// Has the request more elements in its arrays than that? The look ends there.
+pub(crate) fn has_more_elements(api_key: i16, version: i16, body: &[u8], limit: usize) -> bool {
+    let Some(api) = api(api_key) else { return false };
+    let walked = walk_at_most(&api.request, version, body, limit, &mut ());
+    walked.is_err_and(|malformed| matches!(malformed.flaw(), Flaw::TooMany(_)))
 }
 
 /// The API with this key, if a broker's listener serves it and the codec knows it.

@@ -76,12 +76,31 @@ pub(crate) fn walk_start<'a>(
     bytes: &'a [u8],
     visitor: &mut impl Visitor<'a>,
 ) -> Result<usize, Malformed> {
+    walk_at_most(message, version, bytes, MOST_ELEMENTS, visitor)
+}
+
+/// The same with a bound of its own for the elements of all arrays.
+pub(super) fn walk_at_most<'a>(
+    message: &Message,
+    version: i16,
+    bytes: &'a [u8],
+    most_elements: usize,
+    visitor: &mut impl Visitor<'a>,
+) -> Result<usize, Malformed> {
     if !message.has(version) {
         let flaw = Flaw::UnknownVersion { first: message.first, last: message.last };
         return Err(flaw.at(0).of(message.name, version));
     }
     let flexible = message.is_flexible(version);
-    let mut walk = Walk { bytes, at: 0, version, flexible, elements_left: MOST_ELEMENTS, visitor };
+    let mut walk = Walk {
+        bytes,
+        at: 0,
+        version,
+        flexible,
+        elements_left: most_elements,
+        most_elements,
+        visitor,
+    };
     walk.fields(message.fields).map_err(|malformed| malformed.of(message.name, version))?;
     Ok(walk.at)
 }
@@ -94,6 +113,7 @@ struct Walk<'a, 'v, V> {
     version: i16,
     flexible: bool,
     elements_left: usize,
+    most_elements: usize,
     visitor: &'v mut V,
 }
 
@@ -250,7 +270,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
             return Err(Flaw::Count { count, least, remaining }.at(start));
         }
         let Some(left) = self.elements_left.checked_sub(count) else {
-            return Err(Flaw::TooMany(MOST_ELEMENTS).at(start));
+            return Err(Flaw::TooMany(self.most_elements).at(start));
         };
         self.elements_left = left;
         Ok(())
