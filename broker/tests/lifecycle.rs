@@ -48,6 +48,12 @@ async fn brokers_share_a_thread() {
 }
 
 #[test]
+fn a_broker_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Broker>();
+}
+
+#[test]
 fn a_broker_outlives_the_runtime_that_started_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let broker = runtime.block_on(Broker::start()).unwrap();

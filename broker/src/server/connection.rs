@@ -5,13 +5,14 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    task::yield_now,
     time::{sleep, timeout},
 };
 
@@ -25,6 +26,8 @@ use crate::{
 
 /// How much is read at least, and how much of what comes next while a request is being answered.
 const READ_AHEAD: usize = 64 * 1024;
+/// How much is read at most before other connections have their turn.
+const TURN: usize = 256 * 1024;
 /// The largest buffer that an idle connection keeps.
 const KEPT: usize = 1024 * 1024;
 /// How long a client may take nothing of its answer.
@@ -206,6 +209,9 @@ impl Incoming {
             self.share.set(self.buffer.len());
             let max_idle = self.max_idle;
             timeout(max_idle, self.read()).await.map_err(|_| Ended::Idle(max_idle))??;
+            if self.buffer.len() > TURN {
+                yield_now().await;
+            }
         }
     }
 
@@ -231,7 +237,7 @@ impl Incoming {
             self.buffer = BytesMut::new();
         }
         self.buffer.reserve(self.buffer.len().max(READ_AHEAD));
-        if self.socket.read_buf(&mut self.buffer).await? == 0 {
+        if self.socket.read_buf(&mut (&mut self.buffer).limit(TURN)).await? == 0 {
             self.is_at_end = true;
         }
         Ok(())

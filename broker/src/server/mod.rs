@@ -12,6 +12,7 @@ use std::{
     task::Poll,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
@@ -42,7 +43,7 @@ struct Task {
     stop: Option<oneshot::Sender<()>>,
     /// Both tell the end, for one who may not block and for one who must.
     stopped: Option<oneshot::Receiver<()>>,
-    stopped_blocking: mpsc::Receiver<()>,
+    stopped_blocking: Mutex<mpsc::Receiver<()>>,
     /// Kept until the end, for they may be this broker's own.
     _threads: Threads,
 }
@@ -79,7 +80,8 @@ impl Server {
             drop((ended, ended_blocking));
         });
         let stop = Some(stop);
-        let task = Task { stop, stopped: Some(stopped), stopped_blocking, _threads: threads };
+        let (stopped, stopped_blocking) = (Some(stopped), Mutex::new(stopped_blocking));
+        let task = Task { stop, stopped, stopped_blocking, _threads: threads };
         Starting { listening, task }
     }
 
@@ -112,7 +114,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.stop = None;
         // The tasks run on other threads, so this ends also where the caller's runtime is blocked by it.
-        let _: Result<(), _> = self.stopped_blocking.recv();
+        let _: Result<(), _> = self.stopped_blocking.get_mut().recv();
     }
 }
 
