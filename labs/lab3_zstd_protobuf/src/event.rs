@@ -9,6 +9,11 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/_.rs"));
 }
 
+/// The types of the next version of the schema, `next/user_event.proto`.
+pub mod next {
+    include!(concat!(env!("OUT_DIR"), "/next/_.rs"));
+}
+
 pub use generated::{EventType, UserEvent, UserEventData};
 pub use prost::DecodeError;
 
@@ -37,13 +42,29 @@ impl Format {
     }
 }
 
-/// Reads a record's value. Bytes of another kind are an error, or, if one is unlucky, an event full of nonsense:
-/// nothing in them says what they are.
+/// The event as a program with the next schema sends it: it belongs to a tenant. `deletes` makes it an event of the new
+/// type. Also returns the name of its type.
+pub fn from_next_writer(event: &UserEvent, deletes: bool) -> (&'static str, Vec<u8>) {
+    // `..`: the exercise adds fields to the schema.
+    let UserEvent { event_id, timestamp, user_id, event_type, data, .. } = event.clone();
+    let data = data.map(|UserEventData { email, username, metadata, .. }| next::UserEventData {
+        email,
+        username,
+        metadata,
+    });
+    let event_type = if deletes { next::EventType::UserDeleted.into() } else { event_type };
+    let tenant = "acme".to_owned();
+    let event = next::UserEvent { event_id, timestamp, user_id, event_type, data, tenant };
+    (event.event_type().as_str_name(), event.encode_to_vec())
+}
+
+/// Reads a record's value. Other bytes are usually an error. Sometimes they give an event full of nonsense, because
+/// nothing in a record says what it is.
 pub fn decode(value: &[u8]) -> Result<UserEvent, DecodeError> {
     UserEvent::decode(value)
 }
 
-/// The type's name in the schema. A newer schema may have more types than ours: then it is a number.
+/// The type's name in the schema. A newer schema may have more types: this program shows them as a number.
 pub fn name_of(event_type: i32) -> String {
     match EventType::try_from(event_type) {
         Ok(known) => known.as_str_name().to_owned(),
@@ -96,9 +117,33 @@ mod tests {
     }
 
     #[test]
-    fn a_type_from_a_newer_schema_is_a_number() {
-        let bytes = Format::Protobuf.encode(&UserEvent { event_type: 9, ..event() });
-        assert_eq!(name_of(decode(&bytes).unwrap().event_type), "EventType(9)");
+    fn an_old_reader_reads_what_a_newer_program_writes() {
+        let (name, bytes) = from_next_writer(&event(), true);
+        assert_eq!(name, "USER_DELETED");
+        let read = decode(&bytes).unwrap();
+        assert_eq!(read, UserEvent { event_type: 4, ..event() });
+        assert_eq!(name_of(read.event_type), "EventType(4)");
+        // It does not know the tenant, so it loses it if it writes the event again.
+        assert_eq!(next::UserEvent::decode(&bytes[..]).unwrap().tenant, "acme");
+        let again = Format::Protobuf.encode(&read);
+        assert_eq!(next::UserEvent::decode(&again[..]).unwrap().tenant, "");
+    }
+
+    #[test]
+    fn a_new_reader_reads_what_an_old_program_writes() {
+        let read = next::UserEvent::decode(&Format::Protobuf.encode(&event())[..]).unwrap();
+        assert_eq!((read.user_id.as_str(), read.tenant.as_str()), ("u1", ""));
+    }
+
+    /// The README of the schemas makes the same two changes, and its tool calls them compatible.
+    #[test]
+    fn the_next_schema_is_the_shared_one_with_two_additions() {
+        let next = include_str!("../../schemas/proto/user_event.proto")
+            .replace("data = 5;", "data = 5;\n  string tenant = 6;")
+            .replace("USER_LOGOUT = 3;", "USER_LOGOUT = 3;\n  USER_DELETED = 4;");
+        assert_eq!(include_str!("../next/user_event.proto"), next);
+        let readme = include_str!("../../schemas/README.md");
+        assert!(readme.contains("s/data = 5;/data = 5; string tenant = 6;/; s/USER_LOGOUT = 3;/USER_LOGOUT = 3; USER_DELETED = 4;/"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The consumer: bytes in, events out.
 //!
-//! At least once: an event's offset is stored after it was handed over, and committed from there every few seconds and
-//! at the end. A record that is no event is told and passed over; it would be no event the next time either.
+//! At least once: the offset of an event is stored after the event was printed. Stored offsets are committed every few
+//! seconds and at the end. A record that holds no event is reported and skipped: reading it again would not help.
 
 use crate::event::{DecodeError, UserEvent, decode};
 use anyhow::Context as _;
@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long the last commit may take.
+/// How long the commit at the end may take.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 
-/// When to stop by oneself. The default is never.
+/// When to stop without Ctrl-C. The default is never.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
     pub max_messages: Option<u64>,
@@ -42,7 +42,7 @@ pub struct Received {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Read {
     pub events: u64,
-    /// Records that are no events.
+    /// Records that hold no event.
     pub others: u64,
     /// Bytes of all values.
     pub bytes: u64,
@@ -52,11 +52,11 @@ pub struct Read {
 #[derive(Debug)]
 pub enum Step {
     Received(Received),
-    /// Reading goes on; this is what stood in the way.
+    /// A problem. Reading goes on.
     Trouble(String),
 }
 
-/// Reads until a limit or `shutdown`; every step goes to `on`. What `on` has seen is committed at the end.
+/// Reads until a limit or `shutdown`, and calls `on` for every step. At the end it commits what `on` has seen.
 pub async fn receive(
     consumer: ConsumerStream,
     mut rebalances: mpsc::UnboundedReceiver<Rebalance>,
@@ -109,9 +109,9 @@ pub async fn receive(
                         event,
                     }))?;
                     match consumer.store_offset_from_message(&record) {
-                        // Another member has the partition now, and will read this again.
+                        // Another member has the partition now. It will read this record again.
                         Ok(()) | Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => {}
-                        Err(error) => on(Step::Trouble(format!("The offset could not be stored: {error}")))?,
+                        Err(error) => on(Step::Trouble(format!("The offset could not be stored: {error}.")))?,
                     }
                 }
                 Err(KafkaError::PartitionEOF(partition)) => {
@@ -121,7 +121,7 @@ pub async fn receive(
                     anyhow::bail!("The consumer cannot go on: {code}.")
                 }
                 Err(error) => {
-                    // librdkafka goes on trying, and says the same again and again.
+                    // librdkafka tries again, and reports the same error each time.
                     let sentence = sentence(&error);
                     if last_trouble.as_ref() != Some(&sentence) {
                         on(Step::Trouble(sentence.clone()))?;
@@ -145,17 +145,17 @@ async fn finish(consumer: ConsumerStream) -> Option<String> {
     let commit =
         tokio::task::spawn_blocking(move || committing.commit_consumer_state(CommitMode::Sync));
     let trouble = match tokio::time::timeout(LAST_COMMIT, commit).await {
-        // The second: nothing new to commit.
+        // NoOffset: there was nothing new to commit.
         Ok(Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)))) => None,
         Ok(Ok(Err(error))) => Some(error.to_string()),
         Ok(Err(error)) => Some(error.to_string()),
         Err(_elapsed) => Some("no broker answered".to_owned()),
     };
     let closed = tokio::task::spawn_blocking(move || drop(consumer));
-    // Without its farewell the group notices after session.timeout.ms.
+    // If leaving takes too long, the group notices after session.timeout.ms.
     let _ = tokio::time::timeout(LAST_COMMIT, closed).await;
     trouble
-        .map(|why| format!("The last offsets are not committed ({why}); they will be read again"))
+        .map(|why| format!("The last offsets are not committed ({why}). These records will be read again."))
 }
 
 fn sentence(error: &KafkaError) -> String {
@@ -164,11 +164,11 @@ fn sentence(error: &KafkaError) -> String {
             RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::Resolve,
-        ) => "The broker does not answer; trying again".to_owned(),
+        ) => "The broker does not answer. Trying again.".to_owned(),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            "The topic is gone; waiting for it".to_owned()
+            "The topic is gone. Waiting for it; `make lab3-producer` makes it again.".to_owned()
         }
-        Some(code) => format!("Trouble: {code}; trying again"),
-        None => format!("Trouble: {error}; trying again"),
+        Some(code) => format!("Problem: {code}. Trying again."),
+        None => format!("Problem: {error}. Trying again."),
     }
 }

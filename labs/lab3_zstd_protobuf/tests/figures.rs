@@ -110,7 +110,7 @@ async fn the_readme_quotes_what_is_measured() {
             let number = format!(">{:.0}</text>", cell.stored);
             assert!(
                 PICTURE.contains(&number),
-                "the picture lacks {number}; draw it anew with `make lab3-measure`"
+                "the picture lacks {number}; `make lab3-picture` draws it again"
             );
         }
     }

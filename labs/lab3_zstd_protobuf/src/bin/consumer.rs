@@ -12,7 +12,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// Stop after so many
+    /// Stop after so many records
     #[arg(short = 'n', long, value_name = "N")]
     max_messages: Option<u64>,
 
@@ -24,7 +24,7 @@ struct Args {
     #[arg(short, long, value_name = "NAME")]
     group: Option<String>,
 
-    /// How an event is printed: as a line for people, or as a JSON object
+    /// How to print an event: as text, or as a JSON object
     #[arg(short = 'O', long, value_name = "HOW", default_value = "text")]
     output: Output,
 
@@ -76,9 +76,9 @@ fn main() -> ExitCode {
         let events = report::count(read.events, "event");
         let others = match read.others {
             0 => String::new(),
-            n => format!(", {} that no event is in", report::count(n, "record")),
+            n => format!(" Skipped {} without an event.", report::count(n, "record")),
         };
-        report::note(format!("Read {events} of {} bytes{others}.", read.bytes));
+        report::note(format!("Read {events} of {} bytes.{others}", read.bytes));
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -87,33 +87,77 @@ fn print(received: &Received, output: Output, plain: bool) -> std::io::Result<()
     let Received { topic, partition, offset, bytes, event } = received;
     let place = report::place(topic, *partition, *offset);
     match (event, output) {
-        (Ok(event), Output::Json) => {
-            report::data(String::from_utf8_lossy(&Format::Json.encode(event)))
-        }
+        (Ok(event), Output::Json) => report::data(json(event)),
         (Ok(event), Output::Text) => {
             report::data(format!("{place} {} {}", report::arrow(plain), line(event, *bytes)))
         }
         (Err(error), _) => {
-            report::note(format!("{place} holds no event ({error}); {bytes} bytes passed over."));
+            report::note(format!("{place} holds no event ({error}); its {bytes} bytes are skipped."));
             Ok(())
         }
     }
 }
 
-/// What is in the event, without its random ids.
+/// What is in the event, without its random ids. Whoever sent the event chose its texts, so no control character of them
+/// may reach the terminal.
 fn line(event: &UserEvent, bytes: usize) -> String {
-    let mut line = format!("{:<15} {} {bytes:>3} bytes", name_of(event.event_type), event.user_id);
+    let shown = |text: &str| report::text(text.as_bytes());
+    let (name, user) = (name_of(event.event_type), shown(&event.user_id));
+    let mut line = format!("{name:<15} {user} {bytes:>3} bytes");
     let Some(data) = &event.data else { return line };
     for (name, value) in [("email", &data.email), ("username", &data.username)] {
         if let Some(value) = value {
-            line.push_str(&format!("  {name}={value}"));
+            line.push_str(&format!("  {name}={}", shown(value)));
         }
     }
     for (name, value) in data.metadata.iter().filter(|(name, _)| *name != "session_id") {
-        // A browser's name for itself is long.
+        // The name of a browser is long.
         let short: String = value.chars().take(24).collect();
         let more = if short.len() < value.len() { "…" } else { "" };
-        line.push_str(&format!("  {name}={short}{more}"));
+        line.push_str(&format!("  {}={}{more}", shown(name), shown(&short)));
     }
     line
+}
+
+/// The event as JSON. JSON itself escapes only some control characters; the others become `\u…` here.
+fn json(event: &UserEvent) -> String {
+    let text = String::from_utf8_lossy(&Format::Json.encode(event)).into_owned();
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |c: char| match c.is_control() {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lab3_zstd_protobuf::event::UserEventData;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn no_control_character_reaches_the_terminal() {
+        const EVIL: &str = "\u{1b}]0;title\u{7}\u{7f}\u{9b}31m\nnext";
+        let event = UserEvent {
+            event_id: EVIL.to_owned(),
+            user_id: EVIL.to_owned(),
+            data: Some(UserEventData {
+                email: Some(EVIL.to_owned()),
+                username: Some(EVIL.to_owned()),
+                metadata: BTreeMap::from([(EVIL.to_owned(), EVIL.to_owned())]),
+            }),
+            ..UserEvent::default()
+        };
+        let line = line(&event, 1);
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert_eq!(line.matches("title").count(), 5, "{line}");
+
+        let json = json(&event);
+        assert!(!json.contains(char::is_control), "{json:?}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["data"]["metadata"][EVIL], EVIL);
+    }
 }

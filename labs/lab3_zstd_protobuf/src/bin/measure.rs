@@ -21,11 +21,11 @@ struct Args {
     #[arg(short = 'n', long, default_value = "20000", value_name = "N")]
     events: usize,
 
-    /// How often each combination runs; the least disturbed run counts
+    /// How often each combination runs; the fastest run counts
     #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
-    /// Where the events come from: the same seed, the same events
+    /// The seed of the random events: the same seed gives the same events
     #[arg(long, default_value = "1", value_name = "N")]
     seed: u64,
 
@@ -47,12 +47,12 @@ fn main() -> ExitCode {
         }
         ensure!(
             args.events > 0 && args.events.is_multiple_of(STEP),
-            "--events {}: a multiple of {STEP}, please, so that every batch is full.",
+            "--events {} is not a multiple of {STEP}. Name one, so that every batch is full.",
             args.events
         );
         if cfg!(debug_assertions) {
             report::note(
-                "This is a debug build: its bytes are right, its CPU and records/s are not. `make lab3-measure` runs the other one.",
+                "This is a debug build. Its bytes are right, but its CPU and records/s are not: `make lab3-measure` runs an optimised build.",
             );
         }
         let cluster = Cluster::connect(&config).await?;
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         .await;
         bar.finish_and_clear();
         let Some(cells) = cells? else {
-            report::note("Stopped; its topics are deleted.");
+            report::note("Stopped. The topics of the measurement are deleted.");
             return Ok(ExitCode::SUCCESS);
         };
 

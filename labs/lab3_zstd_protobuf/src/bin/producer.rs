@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use lab3_zstd_protobuf::event::{Format, name_of};
+use lab3_zstd_protobuf::event::{Format, from_next_writer, name_of};
 use lab3_zstd_protobuf::send::{Producer, Record, Report, WhenFull};
 use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
 use shared::client::Cluster;
@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// More than so many events are not shown one by one.
+/// If there are more events, they are not listed.
 const SHOWN: usize = 20;
 
 /// Send user events as Protocol Buffers
@@ -23,11 +23,11 @@ struct Args {
     #[arg(short = 'n', long, default_value = "10", value_name = "N")]
     events: u32,
 
-    /// Where the events come from: the same seed, the same events
+    /// The seed of the random events: the same seed gives the same events
     #[arg(long, default_value = "1", value_name = "N")]
     seed: u64,
 
-    /// Not more events than this each second
+    /// How many events to send each second; without it, as many as possible
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
 
@@ -35,9 +35,13 @@ struct Args {
     #[arg(long, value_name = "HOW")]
     when_full: Option<WhenFull>,
 
-    /// Give the first event a note of so many random letters
+    /// Add a note of so many random letters to the first event
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(..=100_000_000))]
     note: Option<u32>,
+
+    /// Write with the next version of the schema; the first event has its new type
+    #[arg(long)]
+    next_schema: bool,
 
     /// Delete the topic and the consumers' group, then stop
     #[arg(long)]
@@ -75,7 +79,7 @@ fn main() -> ExitCode {
         let mut events = generate::events(args.seed, now());
         let bar = if shown { ProgressBar::hidden() } else { bar(args.events.into()) };
         let arrow = report::arrow(args.flags.plain);
-        // What is shown beside a report is kept until then; for many events that would be a second queue.
+        // The text beside a report is kept until the report comes. For many events that would be a second queue.
         let summaries = std::cell::RefCell::new(Vec::new());
         let records = (0..count).map(|n| {
             let mut event = events.another();
@@ -84,9 +88,13 @@ fn main() -> ExitCode {
                 let note = generate::noise(args.seed, usize::try_from(bytes).unwrap_or(usize::MAX));
                 data.metadata.insert("note".to_owned(), note);
             }
-            let value = Format::Protobuf.encode(&event);
+            let (name, value) = if args.next_schema {
+                let (name, value) = from_next_writer(&event, n == 0);
+                (name.to_owned(), value)
+            } else {
+                (name_of(event.event_type), Format::Protobuf.encode(&event))
+            };
             if shown {
-                let name = name_of(event.event_type);
                 let summary = format!("{name:<15} {} {:>3} bytes", event.user_id, value.len());
                 summaries.borrow_mut().push(summary);
             }
@@ -130,7 +138,7 @@ async fn reset(cluster: &Cluster, config: &Config<Lab>) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Hides itself when stderr is no terminal.
+/// Shown only when stderr is a terminal.
 fn bar(events: u64) -> ProgressBar {
     let bar = ProgressBar::new(events);
     let style =
