@@ -154,8 +154,9 @@ async fn finish(consumer: ConsumerStream) -> Option<String> {
     let closed = tokio::task::spawn_blocking(move || drop(consumer));
     // If leaving takes too long, the group notices after session.timeout.ms.
     let _ = tokio::time::timeout(LAST_COMMIT, closed).await;
-    trouble
-        .map(|why| format!("The last offsets are not committed ({why}). These records will be read again."))
+    trouble.map(|why| {
+        format!("The last offsets are not committed ({why}). These records will be read again.")
+    })
 }
 
 fn sentence(error: &KafkaError) -> String {

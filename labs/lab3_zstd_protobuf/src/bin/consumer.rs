@@ -92,7 +92,9 @@ fn print(received: &Received, output: Output, plain: bool) -> std::io::Result<()
             report::data(format!("{place} {} {}", report::arrow(plain), line(event, *bytes)))
         }
         (Err(error), _) => {
-            report::note(format!("{place} holds no event ({error}); its {bytes} bytes are skipped."));
+            report::note(format!(
+                "{place} holds no event ({error}); its {bytes} bytes are skipped."
+            ));
             Ok(())
         }
     }
