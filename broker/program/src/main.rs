@@ -1,9 +1,11 @@
 //! `mini-kafka`: flags → [`Builder`](mini_kafka::Builder) → serve until Ctrl-C.
 
 mod hex;
+mod signals;
 
 use std::{io::Write, num::NonZero, process::ExitCode};
 
+use self::signals::Signals;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mini_kafka::{Broker, Format, Trace};
@@ -181,8 +183,8 @@ fn topic(text: &str) -> Result<(String, i32), String> {
     parsed.ok_or_else(|| "write it as NAME:PARTITIONS, such as orders:3".to_owned())
 }
 
-// The broker has threads of its own; this one waits for the signal.
-#[tokio::main(flavor = "current_thread")]
+// The broker has threads of its own; these two wait for signals.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     let mut flags = Flags::parse();
     start_logging(flags.log_format);
@@ -205,7 +207,7 @@ async fn main() -> ExitCode {
 
 async fn serve(flags: Flags) -> anyhow::Result<()> {
     // Before the first line on stdout, so that whoever waits for it may send a signal at once.
-    let stop = stop_signal()?;
+    let mut signals = Signals::listen()?;
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut builder = Broker::builder().port(flags.port).threads(threads);
     if let Some(host) = flags.host {
@@ -240,8 +242,9 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
         bootstrap_servers = broker.bootstrap_servers(),
         "ready; Ctrl-C stops the broker"
     );
-    stop.await;
+    signals.next().await;
     tracing::info!("stopping; everything was in memory and is gone now");
+    signals.end_at_the_next_one();
     broker.shutdown().await;
     Ok(())
 }
@@ -267,24 +270,4 @@ fn start_logging(format: LogFormat) {
         LogFormat::Text => logs.with_ansi(is_terminal && !no_color).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
-}
-
-/// Ctrl-C or SIGTERM, listened for from now on.
-#[cfg(unix)]
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("Could not listen for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("Could not listen for SIGTERM")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }

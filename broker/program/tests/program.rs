@@ -67,6 +67,57 @@ fn ctrl_c_and_sigterm_stop_the_program_with_code_0() {
     }
 }
 
+#[cfg(unix)]
+fn signal(program: &Program, signal: &str) {
+    let pid = program.0.id().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
+/// OffsetFetch, version 5, for 800,000 partitions of a topic.
+#[cfg(unix)]
+fn long_request() -> Vec<u8> {
+    const PARTITIONS: u32 = 800_000;
+    let mut request = vec![0, 9, 0, 5, 0, 0, 0, 7, 0xff, 0xff, 0, 1, b'g', 0, 0, 0, 1, 0, 1, b't'];
+    request.extend(PARTITIONS.to_be_bytes());
+    request.extend((0..PARTITIONS).flat_map(u32::to_be_bytes));
+    [&u32::try_from(request.len()).unwrap().to_be_bytes(), &request[..]].concat()
+}
+
+#[cfg(unix)]
+#[test]
+fn the_program_stops_without_waiting_for_a_long_handler() {
+    let mut program = Program::start(&["--port", "0"]);
+    let address = program.first_line().trim().trim_start_matches("BOOTSTRAP_SERVERS=").to_owned();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(&long_request()).unwrap();
+    // The handler runs meanwhile.
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(client.read(&mut [0]).is_err());
+    signal(&program, "-TERM");
+    assert_eq!(program.end().0, Some(0));
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "nobody waited for the answer");
+}
+
+/// The reader of the trace stands still, so at the end the program waits for it a little; a second signal does not.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let mut program = Program::start(&["--port", "0", "--trace"]);
+    let address = program.first_line().trim().trim_start_matches("BOOTSTRAP_SERVERS=").to_owned();
+    let mut client = TcpStream::connect(address).unwrap();
+    for _ in 0..200 {
+        client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).unwrap();
+        let mut length = [0; 4];
+        client.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        client.read_exact(&mut answer).unwrap();
+    }
+    signal(&program, "-TERM");
+    assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "the broker has stopped");
+    signal(&program, "-TERM");
+    assert_eq!(program.0.wait().unwrap().code(), Some(1));
+}
+
 #[test]
 fn a_mistake_on_the_command_line_is_one_sentence() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
