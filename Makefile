@@ -21,6 +21,14 @@ run = cargo run$(call quiet,$(1)) --bin $(1)$(if $(strip $(2)$(ARGS)), -- $(stri
 args = $(if $(ARGS), $(ARGS))
 bootstrap = $(if $(BOOTSTRAP),--bootstrap-server $(BOOTSTRAP))
 config = --config $(or $(CONFIG),$(1)) $(bootstrap)
+own = $(if $(CONFIG),--config $(CONFIG)) $(bootstrap)
+
+# A lab's reset; $(call reset1,--check) only says whether somebody still uses what it would delete.
+reset1 = $(call run,lab1-topics,--reset $(1) $(own))
+reset2 = $(call run,lab2,provision --reset $(1) $(own))
+reset3 = $(call run,lab3-producer,--reset $(1) $(call config,$(lab3)/lab3.toml))
+reset4 = $(call run,lab4,reset $(1) $(own))
+reset5 = $(call run,lab5,reset $(1) $(call config,$(lab5)/lab5.toml))
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -61,12 +69,21 @@ lab1 lab2 lab3 lab4 lab5: ## The steps of a lab
 demo: tools ## Lab 1 from end to end on a broker of its own: nothing to start, nothing left running
 	$(call run,lab1-demo)
 
-test: tools ## Every test that needs nothing but this machine
-	cargo test --workspace$(args)
+# The packages' tests run side by side: most of them wait for a clock, not for the processor. With ARGS cargo runs what they say.
+test: tools ## Every test that needs nothing but this machine (ARGS='-p shared': those of a package)
+	cargo test $(or $(ARGS),--workspace --no-run)
+ifndef ARGS
+	@mkdir -p target/tests
+	@$(MAKE) --keep-going --jobs=$(JOBS) $(addprefix test-,$(shell cargo tree --workspace --depth 0 --prefix none --offline | cut -d' ' -f1))
+	@awk '/^test result: / {passed += $$4; ignored += $$8} END {print passed " tests passed, " ignored " ignored"}' target/tests/*.log
+endif
 
-doctor: ## What is installed, what is missing, who answers on Kafka's port
+JOBS ?= 6
+test-%:
+	@MAKEFLAGS= cargo test --package $* > target/tests/$*.log 2>&1; code=$$?; cat target/tests/$*.log; exit $$code
+
+doctor: ## What is installed, what is missing, who answers on Kafka's port; and a verdict
 	@sh scripts/doctor
-	@$(call run,labs,status)
 
 .PHONY: tools
 tools:
@@ -76,7 +93,7 @@ tools:
 
 .PHONY: up down provision reset server status logs
 up: tools ## Start the broker in the background (BROKER=docker: Apache Kafka) and wait until it is ready
-	cargo build$(call quiet,mini-kafka) --bin mini-kafka --bin labs
+	@cargo build$(call quiet,mini-kafka) --bin mini-kafka --bin labs
 	$(call run,labs,up --broker $(BROKER))
 
 down: tools ## Stop the broker that `make up` started
@@ -86,11 +103,18 @@ provision: tools topics ## Create the topics of all labs
 	$(call run,lab2,provision $(bootstrap))
 	$(call run,lab3-producer,--config $(lab3)/lab3.toml --events 0 $(bootstrap))
 
-reset: tools ## Forget what the labs did: their topics, groups and offsets
-	$(call run,lab2,provision --reset $(bootstrap))
-	$(call run,lab3-producer,--config $(lab3)/lab3.toml --reset $(bootstrap))
-	$(call run,lab5,reset --config $(lab5)/lab5.toml $(bootstrap))
-	$(call run,lab1-topics,--reset $(bootstrap))
+reset: tools ## Forget what the labs did: topics, groups, databases. Changes nothing while somebody uses them
+	$(if $(CONFIG),$(error CONFIG belongs to one lab: make lab1-reset CONFIG=$(CONFIG)))
+	$(call reset1,--check)
+	$(call reset2,--check)
+	$(call reset3,--check)
+	$(call reset4,--check)
+	$(call reset5,--check)
+	$(reset1)
+	$(reset2)
+	$(reset3)
+	$(reset4)
+	$(reset5)
 
 server: tools ## The embedded broker in this terminal, until Ctrl-C
 	$(call run,mini-kafka,$(if $(KAFKA_HOST_IP),--host $(KAFKA_HOST_IP)))
@@ -103,9 +127,9 @@ logs: tools ## The broker's log (ARGS=-f: and what follows, until Ctrl-C)
 
 ##@ Lab 1: produce and consume
 
-.PHONY: topics consumer-keyed producer-keyed consumer-rr producer-rr diff-configs
+.PHONY: topics consumer-keyed producer-keyed consumer-rr producer-rr diff-configs lab1-reset
 topics: tools ## Create Lab 1's topic
-	$(call run,lab1-topics,$(bootstrap))
+	$(call run,lab1-topics,$(own))
 
 consumer-keyed: tools ## Terminal A: read, in the group lab1-keyed
 	$(call run,lab1-consumer,$(call config,config_keyed.toml))
@@ -122,13 +146,16 @@ producer-rr: tools ## Terminal B: type the same lines: no key, one partition aft
 diff-configs: ## What differs between the two configurations
 	$(call run,lab1-producer,--config config_keyed.toml --diff-config config_roundrobin.toml)
 
+lab1-reset: tools ## Forget what Lab 1 did: its topic and groups
+	$(reset1)
+
 ##@ Lab 2: consumer groups
 
 lab2 = labs/lab2_consumer_groups
 own_groups = $(lab2)/config_own_groups.toml
 one_group = $(lab2)/config_one_group.toml
 
-.PHONY: play lab2-one-group lab2-producer lab2-consumers lab2-bravo lab2-zulu lab2-rebalance lab2-crash lab2-diff
+.PHONY: play lab2-one-group lab2-producer lab2-consumers lab2-bravo lab2-zulu lab2-rebalance lab2-crash lab2-diff lab2-reset
 play: tools ## A producer and two consumers, each in a group of its own, in one terminal until Ctrl-C
 	$(call run,lab2,play $(call config,$(own_groups)))
 
@@ -156,6 +183,9 @@ lab2-crash: tools ## Kill a consumer (kill -9), commit before or after: what is 
 lab2-diff: tools ## What differs between own groups and one group
 	$(call run,lab2,play --config $(own_groups) --diff-config $(one_group))
 
+lab2-reset: tools ## Forget what Lab 2 did: its topics and groups
+	$(reset2)
+
 ##@ Lab 3: protobuf, batches, ZSTD
 
 lab3 = labs/lab3_zstd_protobuf
@@ -177,7 +207,7 @@ lab3-picture: tools ## The same, and the picture in Lab 3's README
 	cargo run --release --bin lab3-measure -- $(call config,$(lab3)/lab3.toml) --svg $(lab3)/measured.svg$(args)
 
 lab3-reset: tools ## Forget what Lab 3 did: its topic and group
-	$(call run,lab3-producer,--reset $(call config,$(lab3)/lab3.toml))
+	$(reset3)
 
 schemas-validate: tools ## Are the schemas valid, and compatible with the last commit's?
 	$(MAKE) -C labs/schemas validate
@@ -187,33 +217,31 @@ schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: an
 
 ##@ Lab 4: an event service
 
-lab4 = $(if $(CONFIG),--config $(CONFIG))$(bootstrap)
-
 .PHONY: lab4-service lab4-notifications lab4-load lab4-lag lab4-send lab4-redrive lab4-outage lab4-reset
 lab4-service: tools ## The web service and its relay, until Ctrl-C (ARGS='--send direct': without the outbox)
-	$(call run,lab4,service $(lab4))
+	$(call run,lab4,service $(own))
 
 lab4-notifications: tools ## The consumers: notification service and job handler, until Ctrl-C
-	$(call run,lab4,notifications $(lab4))
+	$(call run,lab4,notifications $(own))
 
 lab4-load: tools ## Put load on the service, then count: accepted, in Kafka, handled (ARGS='--rate 500 --seconds 30')
-	$(call run,lab4,load $(lab4))
+	$(call run,lab4,load $(own))
 
 lab4-lag: tools ## How far the consumers are behind
-	$(call run,lab4,lag $(lab4))
+	$(call run,lab4,lag $(own))
 
 lab4-send: tools ## A message from elsewhere (ARGS=rubbish, ARGS='--liked 77', ARGS='--created 77 --times 3')
-	$(call run,lab4,send $(lab4))
+	$(call run,lab4,send $(own))
 
 lab4-redrive: tools ## Send the dead letters back (ARGS=--dry-run: only show them)
-	$(call run,lab4,redrive $(lab4))
+	$(call run,lab4,redrive $(own))
 
 lab4-outage: tools ## Take a broker away under load for 10 s, and count (ARGS='--send direct': see what is lost)
-	cargo build$(call quiet,mini-kafka) --bin mini-kafka
-	$(call run,lab4,outage $(lab4))
+	@cargo build$(call quiet,mini-kafka) --bin mini-kafka
+	$(call run,lab4,outage $(own))
 
 lab4-reset: tools ## Forget what Lab 4 did: its topics, groups and databases
-	$(call run,lab4,reset $(lab4))
+	$(reset4)
 
 ##@ Lab 5: the protocol by hand
 
@@ -231,7 +259,7 @@ lab5-predict: tools ## A question about a stage, your answer, and the broker's (
 	$(call run,lab5,predict $(STAGE) $(call config,$(lab5)/lab5.toml))
 
 lab5-reset: tools ## Forget what Lab 5 did: its topic and group
-	$(call run,lab5,reset $(call config,$(lab5)/lab5.toml))
+	$(reset5)
 
 ##@ Habits
 

@@ -139,6 +139,11 @@ impl Cluster {
         Ok((ready && count > 0).then_some(count))
     }
 
+    /// The client that asks.
+    pub(crate) fn asker(&self) -> &Producer {
+        &self.asker
+    }
+
     /// The client for creating and deleting things.
     pub fn admin(&self) -> &AdminClient<Context> {
         &self.admin

@@ -5,7 +5,7 @@
 //! * [`config`]: a TOML file chosen at run time, `.env`, the environment, flags; who set what.
 //! * [`run`]: logs, colours, Ctrl-C, and errors as a sentence with an exit code.
 //! * [`client`]: producer, consumer, and the first word with the broker.
-//! * [`topic`]: made when missing.
+//! * [`topic`]: made when missing; [`reset`]: deleted when nobody uses it.
 //! * [`partitioner`]: which partition, and why.
 //! * [`input`], [`report`]: lines in, lines out.
 //! * [`shutdown`], [`telemetry`]: what [`run`] sets up.
@@ -35,6 +35,7 @@ pub mod config;
 pub mod input;
 pub mod partitioner;
 pub mod report;
+pub mod reset;
 pub mod shutdown;
 pub mod telemetry;
 pub mod testing;

@@ -12,6 +12,7 @@ use lab2_consumer_groups::rebalance::{self, Group, Strategy, Turn};
 use lab2_consumer_groups::settings::{Commit, Lab, Name, PROGRAM};
 use shared::client::Cluster;
 use shared::config::{Config, Flags};
+use shared::reset::Made;
 use shared::shutdown::Shutdown;
 use shared::topic::Provisioned;
 use shared::{report, topic};
@@ -98,11 +99,19 @@ struct AuditFlags {
     flags: Flags,
 }
 
+/// The lab's files, for what it makes.
+const FILES: [&str; 3] =
+    [PROGRAM.file, "labs/lab2_consumer_groups/config_one_group.toml", crash::CONFIG];
+
 #[derive(Debug, Args)]
 struct Provision {
     /// Delete it first, with everything in it, and forget the groups' offsets
     #[arg(long)]
     reset: bool,
+
+    /// With --reset: only say whether somebody uses them, and delete nothing
+    #[arg(long, requires = "reset")]
+    check: bool,
 
     #[command(flatten)]
     flags: Flags,
@@ -276,22 +285,37 @@ impl Provision {
     async fn run(self, config: &Config<Lab>) -> anyhow::Result<ExitCode> {
         let cluster = Cluster::connect(config).await?;
         if self.reset {
-            let deleted = topic::delete(&cluster, &config.topic.name).await?;
-            if deleted {
-                report::data(format!("Deleted topic {}.", config.topic.name))?;
+            let made = self.made()?;
+            if self.check {
+                made.check(&cluster).await?;
+                report::data("Nobody uses the topics and the groups of Lab 2.")?;
+                return Ok(ExitCode::SUCCESS);
             }
-            for name in Name::BOTH {
-                let config = name.configure(config, &self.flags)?;
-                let group = config
-                    .property(shared::config::Client::Consumer, "group.id")
-                    .map(|setting| setting.value.clone())
-                    .context("A consumer has a group")?;
-                if topic::delete_group(&cluster, &group).await? {
-                    report::data(format!("Deleted group {group}."))?;
-                }
-            }
+            made.delete(&cluster).await?;
         }
         report::data(topic::ensure(&cluster, &config.topic).await?)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the lab makes with its three files, or with the one that `--config` names.
+    fn made(&self) -> anyhow::Result<Made> {
+        let files = match &self.flags.config {
+            Some(own) => vec![own.clone()],
+            None => FILES.map(PathBuf::from).to_vec(),
+        };
+        let mut made = Made::default();
+        for file in files {
+            let config: Config<Lab> = Config::load_file(&PROGRAM, &self.flags, &file)?;
+            let groups = Name::BOTH.into_iter().map(|name| {
+                let config = name.configure(&config, &self.flags)?;
+                let group = config.property(shared::config::Client::Consumer, "group.id");
+                Ok(group.context("A consumer has a group")?.value.clone())
+            });
+            made.groups.extend(groups.collect::<anyhow::Result<Vec<_>>>()?);
+            made.topics.push(config.topic.name);
+        }
+        made.groups.dedup();
+        made.topics.dedup();
+        Ok(made)
     }
 }

@@ -13,8 +13,9 @@ use lab5_wire_protocol::{Lab, PROGRAM, names_a_broker, ready};
 use mini_kafka::Broker;
 use shared::client::{Cluster, NoBroker};
 use shared::config::{Client, Config, Flags, NoLab};
+use shared::reset::Made;
 use shared::shutdown::Shutdown;
-use shared::{input, report, topic};
+use shared::{input, report};
 use std::process::ExitCode;
 
 /// Lab 5: Kafka's protocol by hand, in eight stages
@@ -80,6 +81,10 @@ struct Predict {
 
 #[derive(Debug, Args)]
 struct Reset {
+    /// Only say whether somebody uses them, and delete nothing
+    #[arg(long)]
+    check: bool,
+
     #[command(flatten)]
     flags: Flags,
 }
@@ -98,7 +103,7 @@ fn main() -> ExitCode {
         Command::Check(Check { flags, .. })
         | Command::Stage(Run { flags, .. })
         | Command::Predict(Predict { flags, .. })
-        | Command::Reset(Reset { flags }) => flags.clone(),
+        | Command::Reset(Reset { flags, .. }) => flags.clone(),
     };
     shared::run(&flags, |shutdown| async {
         let config: Config<NoLab> = Config::load(&PROGRAM, &flags)?;
@@ -108,8 +113,8 @@ fn main() -> ExitCode {
         }
         // Ctrl-C may come in the middle of a frame: the connection ends, and the broker with it or the member's session.
         until(shutdown, async {
-            if let Command::Reset(_) = command {
-                return reset(&config).await;
+            if let Command::Reset(Reset { check, .. }) = command {
+                return reset(&config, check).await;
             }
             let (config, broker) = reachable(config, &flags).await?;
             let ended = run(&command, config, &flags).await;
@@ -304,16 +309,18 @@ async fn typed(lines: &mut tokio::sync::mpsc::Receiver<Vec<u8>>) -> Option<Strin
 }
 
 /// On a broker that runs: one of our own would have nothing to forget.
-async fn reset(config: &Config<NoLab>) -> anyhow::Result<ExitCode> {
+async fn reset(config: &Config<NoLab>, check: bool) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::connect(config).await?;
-    if let Some(group) = config.property(Client::Consumer, "group.id")
-        && topic::delete_group(&cluster, &group.value).await?
-    {
-        report::data(format!("Deleted group {} with its offsets.", group.value))?;
-    }
-    let name = &config.topic.name;
-    if topic::delete(&cluster, name).await? {
-        report::data(format!("Deleted topic {name} with its messages."))?;
+    let group = config.property(Client::Consumer, "group.id");
+    let made = Made {
+        topics: vec![config.topic.name.clone()],
+        groups: group.map(|setting| setting.value.clone()).into_iter().collect(),
+    };
+    if check {
+        made.check(&cluster).await?;
+        report::data("Nobody uses the topic and the group of Lab 5.")?;
+    } else {
+        made.delete(&cluster).await?;
     }
     Ok(ExitCode::SUCCESS)
 }

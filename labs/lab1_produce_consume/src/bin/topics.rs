@@ -3,13 +3,14 @@
 use clap::Parser;
 use lab1_produce_consume::{Lab, TOPICS};
 use shared::client::Cluster;
-use shared::config::{Client, Config, Flags};
+use shared::config::{Client, Config, ConfigError, Flags};
+use shared::report;
+use shared::reset::Made;
 use shared::topic::{self, Provisioned};
-use shared::{config, report};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The groups of both configurations are the lab's.
+/// The groups of both configurations are the lab's, unless `--config` names a third one.
 const FILES: [&str; 2] = ["config_keyed.toml", "config_roundrobin.toml"];
 
 /// Make the lab's topic if it is missing
@@ -22,6 +23,10 @@ struct Args {
     /// Delete the topic and the lab's groups with their offsets, then make the topic anew
     #[arg(long)]
     reset: bool,
+
+    /// With --reset: only say whether somebody uses them, and delete nothing
+    #[arg(long, requires = "reset")]
+    check: bool,
 }
 
 fn main() -> ExitCode {
@@ -37,7 +42,13 @@ async fn topics(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let cluster = Cluster::connect(&config).await?;
     if args.reset {
-        reset(&cluster, &config, args).await?;
+        let made = Made { topics: vec![config.topic.name.clone()], groups: groups(args)? };
+        if args.check {
+            made.check(&cluster).await?;
+            report::data("Nobody uses the topic and the groups of Lab 1.")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        made.delete(&cluster).await?;
     }
     let provisioned = topic::ensure(&cluster, &config.topic).await?;
     report::data(&provisioned)?;
@@ -47,23 +58,14 @@ async fn topics(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn reset(cluster: &Cluster, config: &Config<Lab>, args: &Args) -> anyhow::Result<()> {
-    for group in groups(args)? {
-        if topic::delete_group(cluster, &group).await? {
-            report::data(format!("Deleted group {group} with its offsets."))?;
-        }
-    }
-    let name = &config.topic.name;
-    if topic::delete(cluster, name).await? {
-        report::data(format!("Deleted topic {name} with its messages."))?;
-    }
-    Ok(())
-}
-
-fn groups(args: &Args) -> Result<Vec<String>, config::ConfigError> {
+fn groups(args: &Args) -> Result<Vec<String>, ConfigError> {
+    let files = match &args.flags.config {
+        Some(own) => vec![own.clone()],
+        None => FILES.map(PathBuf::from).to_vec(),
+    };
     let mut groups = Vec::new();
-    for file in FILES {
-        let config: Config<Lab> = Config::load_file(&TOPICS, &args.flags, Path::new(file))?;
+    for file in files {
+        let config: Config<Lab> = Config::load_file(&TOPICS, &args.flags, Path::new(&file))?;
         groups.extend(
             config.property(Client::Consumer, "group.id").map(|setting| setting.value.clone()),
         );

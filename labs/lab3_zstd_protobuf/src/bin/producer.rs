@@ -7,6 +7,7 @@ use lab3_zstd_protobuf::send::{Producer, Record, Report, WhenFull};
 use lab3_zstd_protobuf::{Lab, PRODUCER, generate};
 use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
+use shared::reset::Made;
 use shared::{report, topic};
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -47,6 +48,10 @@ struct Args {
     #[arg(long)]
     reset: bool,
 
+    /// With --reset: only say whether somebody uses them, and delete nothing
+    #[arg(long, requires = "reset")]
+    check: bool,
+
     #[command(flatten)]
     flags: Flags,
 }
@@ -62,7 +67,7 @@ fn main() -> ExitCode {
         let when_full = args.when_full.unwrap_or(config.lab.when_full);
         let cluster = Cluster::connect(&config).await?;
         if args.reset {
-            return reset(&cluster, &config).await;
+            return reset(&cluster, &config, args.check).await;
         }
         let topic = topic::ensure(&cluster, &config.topic).await?;
         let what = format!("{} from seed {}", args.events, args.seed);
@@ -124,16 +129,17 @@ fn main() -> ExitCode {
     })
 }
 
-async fn reset(cluster: &Cluster, config: &Config<Lab>) -> anyhow::Result<ExitCode> {
-    let name = &config.topic.name;
-    let gone = |was_there| if was_there { "deleted" } else { "was not there" };
-    report::data(format!("topic {name} {}", gone(topic::delete(cluster, name).await?)))?;
-    if let Some(group) = config.property(Client::Consumer, "group.id") {
-        let group = &group.value;
-        report::data(format!(
-            "group {group} {}",
-            gone(topic::delete_group(cluster, group).await?)
-        ))?;
+async fn reset(cluster: &Cluster, config: &Config<Lab>, check: bool) -> anyhow::Result<ExitCode> {
+    let group = config.property(Client::Consumer, "group.id");
+    let made = Made {
+        topics: vec![config.topic.name.clone()],
+        groups: group.map(|setting| setting.value.clone()).into_iter().collect(),
+    };
+    if check {
+        made.check(cluster).await?;
+        report::data("Nobody uses the topic and the group of Lab 3.")?;
+    } else {
+        made.delete(cluster).await?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -35,8 +35,9 @@
 //!
 //! Nothing sleeps: a step begins when the lines before it have been printed.
 //!
-//! `make TARGET` is what readers type, and `make -n` says what it does, so Makefile and README cannot drift apart; only
-//! `cargo run -q --bin NAME --` is replaced by the program that was built with the test. The programs run in a folder of
+//! `make TARGET` is what readers type, and `make -n` says what it does, so Makefile and README cannot drift apart. Each
+//! line of the recipe is shown and played; only `cargo run -q --bin NAME --` is replaced by the program that was built
+//! with the test. The programs run in a folder of
 //! their own with copies of the configurations, on an embedded broker, or on the one that `KAFKA_BOOTSTRAP_SERVERS`
 //! names; there the lab's names are replaced by names of the same length that nobody else has, in hex dumps too.
 //!

@@ -7,7 +7,7 @@ use crate::client::Cluster;
 use crate::partitioner::crc32;
 use crate::testing::{TestBroker, external, unique, without_surroundings};
 use crate::topic;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -158,31 +158,43 @@ impl<'a> Stage<'a> {
 
     /// Starts what the reader types. A `make` in it is answered by what its recipe does.
     fn start(&self, command: &str) -> anyhow::Result<Terminal> {
-        let (echo, line, target) = match command.find("make ") {
+        let (line, target) = match command.find("make ") {
             Some(at) if at == 0 || command[..at].ends_with("| ") => {
                 let recipe = self.recipe(&command[at..])?;
+                let script = self.script(&recipe)?;
                 let target = command[at..].split_whitespace().nth(1).map(str::to_owned);
-                (
-                    Some(recipe.clone()),
-                    format!("{}{}", &command[..at], self.built(&recipe)?),
-                    target,
-                )
+                (format!("{}{{ {script}; }}", &command[..at]), target)
             }
-            _ => (None, self.built(command)?, None),
+            // Without exec the shell would be interrupted too, and say so.
+            _ => {
+                let line = self.built(command)?;
+                let pipeline = line.contains(['|', ';', '&']);
+                (if pipeline { line } else { format!("exec {line}") }, None)
+            }
         };
-        // Without exec the shell would be interrupted too, and say so.
-        let line = if line.contains(['|', ';', '&']) { line } else { format!("exec {line}") };
         let mut shell = Command::new("sh");
         shell
             .args(["-c", &line])
             .current_dir(self.folder.path())
             .env("KAFKA_BOOTSTRAP_SERVERS", &self.address);
         without_surroundings(&mut shell);
-        Terminal::start(shell, echo, target, self.translation())
+        Terminal::start(shell, target, self.translation())
     }
 
-    /// What `make` would run, as it shows it.
-    fn recipe(&self, command: &str) -> anyhow::Result<String> {
+    /// What make does: it shows each line of the recipe and runs it, until one fails.
+    fn script(&self, recipe: &[String]) -> anyhow::Result<String> {
+        let mut script = Vec::new();
+        for (n, line) in recipe.iter().enumerate() {
+            script.push(format!("printf '%s\\n' '{}'", line.replace('\'', r"'\''")));
+            let run = self.built(line)?;
+            let last = n + 1 == recipe.len();
+            script.push(if last { format!("exec {run}") } else { format!("{run} || exit") });
+        }
+        Ok(script.join("; "))
+    }
+
+    /// The lines that `make` would run, as it shows them.
+    fn recipe(&self, command: &str) -> anyhow::Result<Vec<String>> {
         let command = command.replacen("make ", "make -n ", 1);
         let mut make = Command::new("sh");
         make.args(["-c", &command]).current_dir(&self.root);
@@ -201,16 +213,19 @@ impl<'a> Stage<'a> {
         }
         let output = make.output().context("make is missing")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        // Before it come recipes that show nothing: the look for missing tools, the build.
-        let line = text.lines().rfind(|line| line.starts_with("cargo run "));
-        let line = line.with_context(|| {
-            format!(
-                "`{command}` shows no `cargo run`: {text}{}",
-                String::from_utf8_lossy(&output.stderr)
-            )
-        })?;
-        // Cargo is told to be quiet once the program is built; the reader has built it.
-        Ok(line.replacen("cargo run --bin", "cargo run -q --bin", 1))
+        // The look for missing tools and the builds show nothing.
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("cargo run "))
+            // Cargo is told to be quiet once the program is built; the reader has built it.
+            .map(|line| line.replacen("cargo run --bin", "cargo run -q --bin", 1))
+            .collect();
+        ensure!(
+            !lines.is_empty(),
+            "`{command}` shows no `cargo run`: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(lines)
     }
 
     /// The line with the programs of this build, and the names that are free on this broker.

@@ -27,10 +27,9 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the command. `echo` is printed before anything else; `shown` is what a reader would see of a line.
+    /// Starts the command. `shown` is what a reader would see of a line.
     pub(super) fn start(
         mut shell: Command,
-        echo: Option<String>,
         target: Option<String>,
         shown: impl Fn(&str) -> String + Send + 'static,
     ) -> anyhow::Result<Self> {
@@ -46,9 +45,6 @@ impl Terminal {
         // Now the command alone holds the pipe's other end, and its end is the end of the lines.
         drop(shell);
         let (sender, lines) = mpsc::channel();
-        if let Some(echo) = echo {
-            sender.send(echo)?;
-        }
         std::thread::spawn(move || {
             for line in BufReader::new(reader).lines().map_while(Result::ok) {
                 if sender.send(shown(&line)).is_err() {
