@@ -160,6 +160,29 @@ fn without_make_the_readme_says_what_make_does() {
     }
 }
 
+#[test]
+fn the_doctor_ends_with_a_verdict() {
+    let doctor = |path: &str| {
+        let mut doctor = Command::new("/bin/sh");
+        let doctor = doctor.arg("scripts/doctor").current_dir(root()).env("PATH", path);
+        let output = doctor.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), said.lines().last().unwrap().to_owned())
+    };
+    let (healthy, verdict) = doctor(&std::env::var("PATH").unwrap());
+    assert!(healthy && verdict.starts_with("Verdict: ready"), "{verdict}");
+
+    // A machine with the usual small programs, and none of the large ones.
+    let bin = tempfile::tempdir().unwrap();
+    for name in ["sh", "sed", "head", "uname", "id", "dirname"] {
+        let path = ["/bin", "/usr/bin"].map(|folder| Path::new(folder).join(name));
+        let path = path.into_iter().find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(path, bin.path().join(name)).unwrap();
+    }
+    let (healthy, verdict) = doctor(bin.path().to_str().unwrap());
+    assert!(!healthy && verdict.starts_with("Verdict: not ready (5 missing)."), "{verdict}");
+}
+
 /// `cargo test` in the root, `cargo build` and `cargo run` in a lab's folder: whichever comes first builds for the others.
 #[test]
 fn each_dependency_is_compiled_once() {
@@ -178,6 +201,25 @@ fn each_dependency_is_compiled_once() {
              Add what is missing to shared/build-once/Cargo.toml:\n{}",
             differing.join("\n")
         );
+    }
+}
+
+/// Else `cargo bench` in the root would compile every lab anew, optimised, to find no bench in it.
+#[test]
+fn cargo_bench_builds_only_what_has_benches() {
+    for folder in members() {
+        let manifest = std::fs::read_to_string(root().join(&folder).join("Cargo.toml")).unwrap();
+        let sections: Vec<_> = manifest.split("\n[").collect();
+        let programs = sections.iter().filter(|text| text.starts_with("[bin]]"));
+        let library = sections.iter().find(|text| text.starts_with("lib]"));
+        let has_library = root().join(&folder).join("src/lib.rs").exists();
+        assert_eq!(library.is_some(), has_library, "[lib] in {folder}/Cargo.toml");
+        for section in programs.chain(library) {
+            assert!(
+                section.contains("\nbench = false"),
+                "no `bench = false` in {folder}: {section}"
+            );
+        }
     }
 }
 
