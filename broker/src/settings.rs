@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     String,
     Int,
     Long,
+    Double,
     List,
 }
 
@@ -45,7 +46,7 @@ macro_rules! settings {
         $($($name:literal)|+ $field:ident: $type:ty = $default:expr, $check:expr, $about:literal;)*
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq)]
         pub(crate) struct $struct {
             $(#[doc = $about] pub(crate) $field: $type,)*
         }
@@ -113,6 +114,8 @@ settings! {
         "The shortest session.timeout.ms that a consumer may ask for.";
     "log.message.timestamp.after.max.ms" log_message_timestamp_after_max_ms: i64 = 3_600_000, |v| *v >= 0,
         "How far, in ms, a record's timestamp may lie in the broker's future: 0 or more.";
+    "log.message.timestamp.before.max.ms" log_message_timestamp_before_max_ms: i64 = i64::MAX, |v| *v >= 0,
+        "How far, in ms, a record's timestamp may lie in the broker's past: 0 or more.";
     "log.message.timestamp.type" log_message_timestamp_type: String = "CreateTime", is_timestamp_type,
         "CreateTime or LogAppendTime: who sets the timestamp of a record.";
     "max.connections" max_connections: i32 = i32::MAX, |v| *v >= 0,
@@ -136,28 +139,94 @@ settings! {
     TopicSettings ("topic setting")
     "cleanup.policy" cleanup_policy: List = "delete", is_cleanup_policy,
         "delete, compact or both. Kept and reported; this broker neither deletes nor compacts.";
+    "compression.gzip.level" compression_gzip_level: i32 = -1, |v| *v == -1 || (1..=9).contains(v),
+        "1 to 9, or -1 for gzip's own default. Kept and reported; batches stay as the producer made them.";
+    "compression.lz4.level" compression_lz4_level: i32 = 9, |v| (1..=17).contains(v),
+        "1 to 17. Kept and reported; batches stay as the producer made them.";
     "compression.type" compression_type: String = "producer", |v| COMPRESSION_TYPES.contains(&v.as_str()),
         "producer, uncompressed, gzip, snappy, lz4 or zstd. Kept and reported; batches stay as the producer made them.";
+    "compression.zstd.level" compression_zstd_level: i32 = 3, |v| (-131_072..=22).contains(v),
+        "-131072 to 22. Kept and reported; batches stay as the producer made them.";
+    "delete.retention.ms" delete_retention_ms: i64 = 86_400_000, |v| *v >= 0,
+        "0 or more. Kept and reported; this broker does not compact.";
+    "file.delete.delay.ms" file_delete_delay_ms: i64 = 60_000, |v| *v >= 0,
+        "0 or more. Kept and reported; this broker has no files.";
+    "flush.messages" flush_messages: i64 = i64::MAX, |v| *v >= 1,
+        "1 or more. Kept and reported; this broker has no files.";
+    "flush.ms" flush_ms: i64 = i64::MAX, |v| *v >= 0,
+        "0 or more. Kept and reported; this broker has no files.";
+    "follower.replication.throttled.replicas" follower_replication_throttled_replicas: List = "", are_replicas,
+        "*, or PARTITION:BROKER pairs with commas between them. Kept and reported; there are no followers.";
+    "index.interval.bytes" index_interval_bytes: i32 = 4_096, |v| *v >= 0,
+        "0 or more. Kept and reported; every batch is in the index.";
+    "leader.replication.throttled.replicas" leader_replication_throttled_replicas: List = "", are_replicas,
+        "*, or PARTITION:BROKER pairs with commas between them. Kept and reported; there are no followers.";
+    "local.retention.bytes" local_retention_bytes: i64 = -2, |v| *v >= -2,
+        "-2 or more. Kept and reported; there is no remote storage.";
+    "local.retention.ms" local_retention_ms: i64 = -2, |v| *v >= -2,
+        "-2 or more. Kept and reported; there is no remote storage.";
+    "max.compaction.lag.ms" max_compaction_lag_ms: i64 = i64::MAX, |v| *v >= 1,
+        "1 or more, and not below min.compaction.lag.ms. Kept and reported; this broker does not compact.";
     "max.message.bytes" max_message_bytes: i32 = 1_048_588, |v| *v >= 0,
         "The largest record batch, in bytes as it travels: 0 or more.";
     "message.timestamp.after.max.ms" message_timestamp_after_max_ms: i64 = 3_600_000, |v| *v >= 0,
         "How far, in ms, a record's timestamp may lie in the broker's future: 0 or more.";
+    "message.timestamp.before.max.ms" message_timestamp_before_max_ms: i64 = i64::MAX, |v| *v >= 0,
+        "How far, in ms, a record's timestamp may lie in the broker's past: 0 or more.";
     "message.timestamp.type" message_timestamp_type: String = "CreateTime", is_timestamp_type,
         "CreateTime or LogAppendTime: who sets the timestamp of a record.";
+    "min.cleanable.dirty.ratio" min_cleanable_dirty_ratio: f64 = 0.5, |v| (0.0..=1.0).contains(v),
+        "0 to 1. Kept and reported; this broker does not compact.";
+    "min.compaction.lag.ms" min_compaction_lag_ms: i64 = 0, |v| *v >= 0,
+        "0 or more, and not above max.compaction.lag.ms. Kept and reported; this broker does not compact.";
     "min.insync.replicas" min_insync_replicas: i32 = 1, |v| *v >= 1,
         "1 or more. Kept and reported; the one replica is always in sync.";
+    "preallocate" preallocate: bool = false, any,
+        "true or false. Kept and reported; this broker has no files.";
+    "remote.log.copy.disable" remote_log_copy_disable: bool = false, any,
+        "true or false. Kept and reported; there is no remote storage.";
+    "remote.log.delete.on.disable" remote_log_delete_on_disable: bool = false, any,
+        "true or false. Kept and reported; there is no remote storage.";
+    "remote.storage.enable" remote_storage_enable: bool = false, |v| !*v,
+        "false: there is no remote storage.";
     "retention.bytes" retention_bytes: i64 = -1, |v| *v >= -1,
         "Kept and reported; this broker deletes records only when asked to (DeleteRecords).";
     "retention.ms" retention_ms: i64 = 604_800_000, |v| *v >= -1,
         "Kept and reported; this broker deletes records only when asked to (DeleteRecords).";
     "segment.bytes" segment_bytes: i32 = 1_073_741_824, |v| *v >= 1_048_576,
         "Kept and reported; this broker has no segment files.";
+    "segment.index.bytes" segment_index_bytes: i32 = 10_485_760, |v| *v >= 4,
+        "4 or more. Kept and reported; this broker has no segment files.";
+    "segment.jitter.ms" segment_jitter_ms: i64 = 0, |v| *v >= 0,
+        "0 or more. Kept and reported; this broker has no segment files.";
     "segment.ms" segment_ms: i64 = 604_800_000, |v| *v >= 1,
         "Kept and reported; this broker has no segment files.";
+    "unclean.leader.election.enable" unclean_leader_election_enable: bool = false, any,
+        "true or false. Kept and reported; there is one replica.";
 }
 
-/// A bound of our own, so that a slip of the finger does not fill the memory. Kafka names no limit.
+impl TopicSettings {
+    /// Checks what one setting alone cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the settings which contradict each other.
+    pub(crate) fn check(&self) -> Result<(), BadSetting> {
+        let (min, max) = (self.min_compaction_lag_ms, self.max_compaction_lag_ms);
+        if min > max {
+            return Err(BadSetting(format!(
+                "min.compaction.lag.ms is {min} and max.compaction.lag.ms is {max}. Give the second at least the value of the first."
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The most partitions of one topic. Kafka sets the same bound to one request.
 pub(crate) const MAX_PARTITIONS: i32 = 10_000;
+/// The most partitions of all topics together, so that many small requests do not fill the memory. Kafka names no
+/// limit.
+pub(crate) const MAX_PARTITIONS_IN_ALL: usize = 200_000;
 
 const COMPRESSION_TYPES: [&str; 6] = ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"];
 
@@ -167,6 +236,7 @@ impl Settings {
         TopicSettings {
             max_message_bytes: self.message_max_bytes,
             message_timestamp_after_max_ms: self.log_message_timestamp_after_max_ms,
+            message_timestamp_before_max_ms: self.log_message_timestamp_before_max_ms,
             message_timestamp_type: self.log_message_timestamp_type.clone(),
             ..TopicSettings::default()
         }
@@ -211,6 +281,7 @@ macro_rules! value {
 value!(bool, Boolean);
 value!(i32, Int);
 value!(i64, Long);
+value!(f64, Double);
 value!(String, String);
 
 /// Words with commas between them, kept as they were written.
@@ -243,7 +314,16 @@ fn is_timestamp_type(value: &String) -> bool {
 }
 
 fn is_cleanup_policy(value: &List) -> bool {
-    value.0.split(',').all(|policy| ["delete", "compact"].contains(&policy.trim()))
+    // Kafka takes an empty list too, and then keeps everything.
+    value.0.is_empty()
+        || value.0.split(',').all(|policy| ["delete", "compact"].contains(&policy.trim()))
+}
+
+/// Kafka's list of throttled replicas: `*`, or `PARTITION:BROKER` pairs.
+fn are_replicas(value: &List) -> bool {
+    let is_number = |text: &str| text.trim().parse::<u32>().is_ok();
+    let is_pair = |pair: &str| pair.split_once(':').is_some_and(|(p, b)| is_number(p) && is_number(b));
+    ["", "*"].contains(&value.0.trim()) || value.0.split(',').all(is_pair)
 }
 
 fn bad_value(name: &str, value: &str, about: &str) -> BadSetting {

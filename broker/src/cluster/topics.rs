@@ -15,7 +15,7 @@ use super::Partition;
 use crate::{
     error_code::ErrorCode,
     log::TimestampType,
-    settings::{MAX_PARTITIONS, TopicSettings},
+    settings::{MAX_PARTITIONS, MAX_PARTITIONS_IN_ALL, TopicSettings},
 };
 
 /// A named list of partitions.
@@ -79,6 +79,44 @@ pub(crate) struct Topics {
 struct All {
     by_name: BTreeMap<String, Arc<Topic>>,
     names: HashMap<Uuid, String>,
+    /// Names as Kafka's metrics write them, with the topics' own.
+    by_metric: HashMap<String, String>,
+    /// Of all topics.
+    partitions: usize,
+}
+
+impl All {
+    fn add(&mut self, topic: &Arc<Topic>) {
+        self.names.insert(topic.id, topic.name.clone());
+        self.by_metric.insert(as_metric(&topic.name), topic.name.clone());
+        self.partitions += topic.partitions.len();
+        self.by_name.insert(topic.name.clone(), Arc::clone(topic));
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Arc<Topic>> {
+        let topic = self.by_name.remove(name)?;
+        self.names.remove(&topic.id);
+        self.by_metric.remove(&as_metric(name));
+        self.partitions -= topic.partitions.len();
+        Some(topic)
+    }
+
+    /// Is there room for so many more partitions?
+    fn check_room(&self, more: i32) -> Result<(), Refusal> {
+        let in_all = self.partitions.saturating_add(usize::try_from(more).unwrap_or(0));
+        if in_all <= MAX_PARTITIONS_IN_ALL {
+            return Ok(());
+        }
+        let message = format!(
+            "{in_all} partitions in all are more than this broker's {MAX_PARTITIONS_IN_ALL}. Delete topics, or make fewer partitions."
+        );
+        Err(refuse(ErrorCode::PolicyViolation, message))
+    }
+}
+
+/// Kafka's metrics write '.' as '_', so two names that differ only there would be mixed up.
+fn as_metric(name: &str) -> String {
+    name.replace('.', "_")
 }
 
 impl Topics {
@@ -117,6 +155,7 @@ impl Topics {
                 .set(key, value)
                 .map_err(|bad| refuse(ErrorCode::InvalidConfig, bad.to_string()))?;
         }
+        settings.check().map_err(|bad| refuse(ErrorCode::InvalidConfig, bad.to_string()))?;
 
         let mut all = self.all.write();
         if all.by_name.contains_key(&name) {
@@ -125,18 +164,16 @@ impl Topics {
                 format!("Topic '{name}' already exists."),
             ));
         }
-        // Kafka's metrics write '.' as '_', so two names that differ only there would be mixed up.
-        let as_metric = |name: &str| name.replace('.', "_");
-        if let Some(other) = all.by_name.keys().find(|other| as_metric(other) == as_metric(&name)) {
+        if let Some(other) = all.by_metric.get(&as_metric(&name)) {
             let message = format!("Topic '{name}' collides with existing topic: {other}");
             return Err(refuse(ErrorCode::InvalidTopicException, message));
         }
+        all.check_room(partitions)?;
         let id = Uuid::new_v4();
         let partitions = (0..partitions).map(|_| Arc::default()).collect();
-        let topic = Arc::new(Topic { name: name.clone(), id, partitions, settings, overrides });
+        let topic = Arc::new(Topic { name, id, partitions, settings, overrides });
         if !only_validate {
-            all.names.insert(id, name.clone());
-            all.by_name.insert(name, Arc::clone(&topic));
+            all.add(&topic);
         }
         Ok(topic)
     }
@@ -166,10 +203,12 @@ impl Topics {
             return Err(refuse(ErrorCode::InvalidPartitions, message));
         }
         check_count(count)?;
+        all.check_room(count - has)?;
         if !only_validate {
             let mut grown = Topic::clone(topic);
             grown.partitions.extend((has..count).map(|_| Arc::default()));
-            all.by_name.insert(name.to_owned(), Arc::new(grown));
+            all.remove(name);
+            all.add(&Arc::new(grown));
         }
         Ok(())
     }
@@ -180,12 +219,7 @@ impl Topics {
     ///
     /// `UNKNOWN_TOPIC_OR_PARTITION`.
     pub(crate) fn delete(&self, name: &str) -> Result<Arc<Topic>, Refusal> {
-        let topic = {
-            let mut all = self.all.write();
-            let topic = all.by_name.remove(name).ok_or_else(unknown_topic)?;
-            all.names.remove(&topic.id);
-            topic
-        };
+        let topic = self.all.write().remove(name).ok_or_else(unknown_topic)?;
         for partition in &topic.partitions {
             partition.delete();
         }

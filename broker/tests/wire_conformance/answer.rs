@@ -82,7 +82,7 @@ fn is_noise(name: &str, value: &Value) -> bool {
                 && ["aborted_transactions", "node_endpoints", "record_errors"].contains(&name)
         }
         Value::Struct(fields) => fields.iter().all(|(name, value)| is_noise(name, value)),
-        Value::Text(_) => name == "error_message",
+        Value::Text(_) => false,
         Value::Bytes(_) => false,
     }
 }
@@ -92,6 +92,13 @@ fn write(name: &str, value: &Value, aliases: &mut Aliases) -> Vec<String> {
     let label = if name.is_empty() { String::new() } else { format!("{name}: ") };
     match value {
         Value::Struct(fields) => {
+            // Without an error, even an empty message is behaviour: Kafka tells it from null.
+            let has_failed = fields.iter().any(|(name, value)| {
+                name == "error_code" && !matches!(value, Value::Plain(code) if code == "0")
+            });
+            let is_noise = |name: &str, value: &Value| {
+                is_noise(name, value) || (has_failed && name == "error_message")
+            };
             let fields: Vec<_> =
                 fields.iter().filter(|(name, value)| !is_noise(name, value)).collect();
             let (nested, plain): (Vec<_>, Vec<_>) =

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use goldenscript::Argument;
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
@@ -68,9 +70,7 @@ impl Session {
             // Cluster.
             "api_versions" => Ok(wire.api_versions(version.unwrap_or(4))),
             "metadata" => wire.metadata(args, version.unwrap_or(12)),
-            "describe_cluster" => {
-                Ok(wire.ask(version.unwrap_or(1), &DescribeClusterRequest::default()))
-            }
+            "describe_cluster" => wire.describe_cluster(args, version.unwrap_or(1)),
             // Records.
             "produce" => wire.produce(args, version.unwrap_or(12)),
             "fetch" => wire.fetch(args, version.unwrap_or(12)),
@@ -203,7 +203,15 @@ impl Wire<'_> {
         }))
     }
 
-    /// `metadata TOPIC… | all | none  [auto_create=false] [id=unknown|TOPIC]`
+    /// `describe_cluster [operations=false]`
+    fn describe_cluster(&mut self, args: &mut Args, version: i16) -> Answer {
+        let request = DescribeClusterRequest::default()
+            .with_include_cluster_authorized_operations(args.flag("operations", false)?);
+        Ok(self.ask(version, &request))
+    }
+
+    /// `metadata TOPIC… | all | none  [auto_create=false] [id=unknown|zero|TOPIC] [named=TOPIC] [operations=false]`:
+    /// `named` is the name that stands beside the id; without it the name is null.
     fn metadata(&mut self, args: &mut Args, version: i16) -> Answer {
         let mut topics: Vec<MetadataRequestTopic> = Vec::new();
         let words = args.words();
@@ -212,11 +220,16 @@ impl Wire<'_> {
         }
         if let Some(name) = args.text("id") {
             let id = self.topic_id(&name);
-            topics.push(MetadataRequestTopic::default().with_topic_id(id).with_name(None));
+            let name = args.text("named").map(|name| self.topic(&name));
+            topics.push(MetadataRequestTopic::default().with_topic_id(id).with_name(name));
         }
         let all = words.iter().any(|word| word == "all");
         let mut request = MetadataRequest::default().with_topics((!all).then_some(topics));
         request.allow_auto_topic_creation = args.flag("auto_create", version < 4)?;
+        if args.flag("operations", false)? {
+            request.include_topic_authorized_operations = true;
+            request.include_cluster_authorized_operations = (8..=10).contains(&version);
+        }
         let suffix = self.session.suffix.clone();
         let correlation_id = self.connection().send(version, &request);
         Ok(self.read(Box::new(move |frame, aliases| {
@@ -483,12 +496,18 @@ impl Wire<'_> {
         })))
     }
 
-    /// `create_partitions TOPIC count=N [validate_only=false]`
+    /// `create_partitions TOPIC count=N [assign=N/N…] [validate_only=false]`: `assign` names the node of each new partition.
     fn create_partitions(&mut self, args: &mut Args, version: i16) -> Answer {
         let topic = CreatePartitionsTopic::default()
             .with_name(self.topic(&args.word()?))
             .with_count(args.number("count", 1)?)
-            .with_assignments(None);
+            .with_assignments(args.text("assign").map(|nodes| {
+                let on = |node: &str| {
+                    CreatePartitionsAssignment::default()
+                        .with_broker_ids(vec![BrokerId(node.parse().unwrap())])
+                };
+                nodes.split('/').map(on).collect()
+            }));
         let request = CreatePartitionsRequest::default()
             .with_topics(vec![topic])
             .with_timeout_ms(10_000)
@@ -825,8 +844,11 @@ impl Wire<'_> {
         self.session.aliases.id(&args.text("member").unwrap_or_default()).into()
     }
 
-    /// The id of a topic; an id that no topic has for `unknown`.
+    /// The id of a topic; an id that no topic has for `unknown`, and the one that means none for `zero`.
     fn topic_id(&mut self, name: &str) -> Uuid {
+        if name == "zero" {
+            return Uuid::nil();
+        }
         if name == "unknown" {
             return Uuid::from_u128(0x1234_5678_9abc_def0);
         }

@@ -37,8 +37,8 @@ fn check_assignments(cx: &Context, asked: &CreatePartitionsTopic) -> Result<(), 
     let Some(topic) = cx.cluster.topics.named(&asked.name) else { return Ok(()) };
     let refuse =
         |message: String| Err(Refusal { code: ErrorCode::InvalidReplicaAssignment, message });
-    let new = asked.count - topic.partition_count();
-    if new > 0 && i32::try_from(assignments.len()) != Ok(new) {
+    let new = i64::from(asked.count) - i64::from(topic.partition_count());
+    if new > 0 && i64::try_from(assignments.len()) != Ok(new) {
         return refuse(format!(
             "Attempted to add {new} additional partition(s), but {} were assigned.",
             assignments.len()

@@ -3,6 +3,7 @@
 //! * Partition count −1 means `num.partitions`, replication factor −1 means 1 (KIP-464). There is one node, so
 //!   more replicas are `INVALID_REPLICATION_FACTOR`.
 //! * A topic named twice in one request is `INVALID_REQUEST` for that name.
+//! * More than 10,000 partitions in one request are `POLICY_VIOLATION` for every topic in it, as in Kafka.
 //! * `validate_only` says what would happen.
 //! * From version 5 the answer tells the topic's settings (KIP-525).
 
@@ -13,6 +14,7 @@ use crate::{
     api::Context,
     cluster::{NewTopic, Refusal, Topic},
     error_code::ErrorCode,
+    settings::MAX_PARTITIONS,
     wire::{
         StrBytes,
         messages::{
@@ -28,9 +30,17 @@ pub(crate) fn answer(cx: &Context, request: CreateTopicsRequest) -> CreateTopics
     for topic in &request.topics {
         *times.entry(topic.name.clone()).or_default() += 1;
     }
+    let in_all: i64 = request.topics.iter().map(|topic| asked_partitions(cx, topic)).sum();
+    let are_too_many = in_all > i64::from(MAX_PARTITIONS);
     // One result for each name, at its first mention.
     let results =
         request.topics.into_iter().filter_map(|topic| match times.remove(&topic.name)? {
+            1 if are_too_many => {
+                let message = format!(
+                    "This request asks for {in_all} partitions in all. Ask for at most {MAX_PARTITIONS} at a time."
+                );
+                Some(failed(topic.name, Refusal { code: ErrorCode::PolicyViolation, message }))
+            }
             1 => Some(create(cx, topic, request.validate_only)),
             _ => {
                 let message = "Duplicate topic name.".to_owned();
@@ -65,7 +75,16 @@ fn create(cx: &Context, asked: CreatableTopic, only_validate: bool) -> Creatable
     }
 }
 
-/// How many partitions are asked for, by number or by a list of replicas.
+/// How many partitions are asked for, whether they can be had or not.
+fn asked_partitions(cx: &Context, asked: &CreatableTopic) -> i64 {
+    match (asked.assignments.len(), asked.num_partitions) {
+        (0, -1) => cx.cluster.settings.num_partitions.into(),
+        (0, count) => count.max(0).into(),
+        (assigned, _) => i64::try_from(assigned).unwrap_or(i64::MAX),
+    }
+}
+
+/// How many partitions are asked for, by number or by a list of replicas, if they can be had.
 fn partitions(cx: &Context, asked: &CreatableTopic) -> Result<i32, Refusal> {
     let refuse = |code, message: &str| Err(Refusal { code, message: message.to_owned() });
     if !asked.assignments.is_empty() {
@@ -122,7 +141,8 @@ fn assigned(cx: &Context, assignments: &[CreatableReplicaAssignment]) -> Result<
 }
 
 fn made(cx: &Context, topic: &Topic) -> CreatableTopicResult {
-    let result = CreatableTopicResult::default();
+    // The codec's default is an empty message, and Kafka's is none.
+    let result = CreatableTopicResult::default().with_error_message(None);
     if cx.version < 5 {
         return result;
     }

@@ -3,9 +3,13 @@
 //! * Each setting comes with where its value is from: the topic, the broker's settings or the default.
 //! * A topic that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`; another node's id is `INVALID_REQUEST`.
 //! * Synonyms and documentation are sent when asked for (KIP-569); the documentation is our own.
+//! * A resource that is named twice is answered once, at its first mention. Kafka answers it each time; a small
+//!   request would then ask for a very long answer.
 //!
 //! Left out: broker loggers, groups and client metrics are `INVALID_REQUEST`; the settings listed are those
 //! that this broker knows, a fraction of Kafka's.
+
+use std::collections::HashSet;
 
 use super::text;
 use crate::{
@@ -44,16 +48,23 @@ pub(super) struct Config {
 }
 
 pub(crate) fn answer(cx: &Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let results = request.resources.iter().map(|resource| {
+    let mut seen = HashSet::new();
+    let once = request
+        .resources
+        .iter()
+        .filter(|resource| seen.insert((resource.resource_type, &resource.resource_name)));
+    let results = once.map(|resource| {
         let result = DescribeConfigsResult::default().with_resource_type(resource.resource_type);
         let result = match describe(cx, resource) {
             Err(refusal) => result
                 .with_error_code(refusal.code.code())
                 .with_error_message(text(refusal.message)),
             Ok(configs) => {
-                let is_asked = |config: &Config| match &resource.configuration_keys {
-                    Some(keys) => keys.iter().any(|key| **key == *config.setting.name),
-                    None => true,
+                let keys = resource.configuration_keys.as_ref();
+                let keys: Option<HashSet<&str>> =
+                    keys.map(|keys| keys.iter().map(|key| &**key).collect());
+                let is_asked = |config: &Config| {
+                    keys.as_ref().is_none_or(|keys| keys.contains(config.setting.name))
                 };
                 let asked = configs.into_iter().filter(is_asked);
                 result.with_configs(asked.map(|config| entry(cx, config, &request)).collect())
@@ -150,6 +161,7 @@ fn type_number(kind: Kind) -> i8 {
         Kind::String => 2,
         Kind::Int => 3,
         Kind::Long => 5,
+        Kind::Double => 6,
         Kind::List => 7,
     }
 }

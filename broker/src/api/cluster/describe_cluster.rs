@@ -3,8 +3,9 @@
 //! * There is one node; it is the controller.
 //! * Endpoint type 2 asks for controllers' own listeners, which a broker's listener refuses as Kafka does.
 //!
-//! Left out: authorized operations, since there is no authorizer; Kafka then says the same.
+//! Asked for the authorized operations, it names all of them, as Kafka does without an authorizer (KIP-430).
 
+use super::operations;
 use crate::{
     api::Context,
     error_code::ErrorCode,
@@ -37,10 +38,15 @@ pub(crate) fn answer(cx: &Context, request: DescribeClusterRequest) -> DescribeC
     }
     let (host, port) = cx.advertised();
     let id = BrokerId(cx.cluster.settings.broker_id);
-    DescribeClusterResponse::default()
+    let answer = DescribeClusterResponse::default()
         .with_cluster_id(StrBytes::from_string(cx.cluster.id.clone()))
         .with_controller_id(id)
         .with_brokers(vec![
             DescribeClusterBroker::default().with_broker_id(id).with_host(host).with_port(port),
-        ])
+        ]);
+    if request.include_cluster_authorized_operations {
+        answer.with_cluster_authorized_operations(operations::CLUSTER)
+    } else {
+        answer
+    }
 }

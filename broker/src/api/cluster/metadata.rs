@@ -5,12 +5,15 @@
 //!   `auto.create.topics.enable` is true. Kafka answers `UNKNOWN_TOPIC_OR_PARTITION` the first time, while the
 //!   topic is being made, and clients ask again; here it is there at once.
 //! * The node's address is the one that the client used itself, unless `advertised.listeners` is set.
+//! * If one topic is named by its id, the names in the request do not count, as in Kafka. Java's Admin sends empty ones.
+//! * Asked for the authorized operations, it names all of them, as Kafka does without an authorizer (KIP-430).
 //! * A topic that is asked for twice is told once; an unknown or illegal topic is an error for that topic, never for the request.
-//!
-//! Left out: authorized operations, since there is no authorizer.
 
 use std::{collections::HashSet, sync::Arc};
 
+use uuid::Uuid;
+
+use super::operations;
 use crate::{
     api::Context,
     cluster::{NewTopic, Topic, check_name},
@@ -20,7 +23,6 @@ use crate::{
         StrBytes,
         messages::{
             BrokerId, MetadataRequest, MetadataResponse, TopicName,
-            metadata_request::MetadataRequestTopic,
             metadata_response::{
                 MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
             },
@@ -31,53 +33,65 @@ use crate::{
 pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse {
     let may_create = cx.cluster.settings.auto_create_topics_enable
         && (cx.version < 4 || request.allow_auto_topic_creation);
-    let topics = match request.topics {
+    let mut topics: Vec<_> = match request.topics {
         Some(topics) if cx.version > 0 || !topics.is_empty() => {
-            let mut seen = HashSet::new();
-            let once = topics
-                .into_iter()
-                .filter(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
-            once.map(|topic| asked(cx, topic, may_create)).collect()
+            if topics.iter().any(|topic| !topic.topic_id.is_nil()) {
+                let mut seen = HashSet::from([Uuid::nil()]);
+                let ids = topics.into_iter().map(|topic| topic.topic_id);
+                ids.filter(|id| seen.insert(*id)).map(|id| with_id(cx, id)).collect()
+            } else {
+                let mut seen = HashSet::new();
+                let names = topics.into_iter().map(|topic| topic.name.unwrap_or_default());
+                let once = names.filter(|name| seen.insert(name.clone()));
+                once.map(|name| named(cx, name, may_create)).collect()
+            }
         }
         _ => cx.cluster.topics.list().iter().map(|topic| known(cx, topic)).collect(),
     };
+    if request.include_topic_authorized_operations {
+        for topic in &mut topics {
+            topic.topic_authorized_operations = operations::TOPIC;
+        }
+    }
     let (host, port) = cx.advertised();
     let id = BrokerId(cx.cluster.settings.broker_id);
-    MetadataResponse::default()
+    let answer = MetadataResponse::default()
         .with_brokers(vec![
             MetadataResponseBroker::default().with_node_id(id).with_host(host).with_port(port),
         ])
         .with_cluster_id(Some(StrBytes::from_string(cx.cluster.id.clone())))
         .with_controller_id(id)
-        .with_topics(topics)
+        .with_topics(topics);
+    if request.include_cluster_authorized_operations {
+        answer.with_cluster_authorized_operations(operations::CLUSTER)
+    } else {
+        answer
+    }
 }
 
-fn asked(
-    cx: &Context,
-    MetadataRequestTopic { topic_id, name, .. }: MetadataRequestTopic,
-    may_create: bool,
-) -> MetadataResponseTopic {
-    let failed = |code: ErrorCode, name: Option<TopicName>| {
-        MetadataResponseTopic::default()
-            .with_error_code(code.code())
-            .with_topic_id(topic_id)
-            .with_name(name)
-    };
-    let Some(name) = name else {
-        return match cx.cluster.topics.with_id(topic_id) {
-            Some(topic) => known(cx, &topic),
+fn with_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
+    match cx.cluster.topics.with_id(id) {
+        Some(topic) => known(cx, &topic),
+        None => MetadataResponseTopic::default()
+            .with_error_code(ErrorCode::UnknownTopicId.code())
+            .with_topic_id(id)
             // Below version 12 the name cannot be null.
-            None => failed(ErrorCode::UnknownTopicId, (cx.version < 12).then(TopicName::default)),
-        };
+            .with_name((cx.version < 12).then(TopicName::default)),
+    }
+}
+
+fn named(cx: &Context, name: TopicName, may_create: bool) -> MetadataResponseTopic {
+    let failed = |code: ErrorCode, name: TopicName| {
+        MetadataResponseTopic::default().with_error_code(code.code()).with_name(Some(name))
     };
     if let Some(topic) = cx.cluster.topics.named(&name) {
         return known(cx, &topic);
     }
     if check_name(&name).is_err() {
-        return failed(ErrorCode::InvalidTopicException, Some(name));
+        return failed(ErrorCode::InvalidTopicException, name);
     }
     if !may_create {
-        return failed(ErrorCode::UnknownTopicOrPartition, Some(name));
+        return failed(ErrorCode::UnknownTopicOrPartition, name);
     }
     let partitions = cx.cluster.settings.num_partitions;
     let new = NewTopic { name: name.to_string(), partitions, overrides: [].into() };
@@ -88,9 +102,9 @@ fn asked(
         }
         // Another connection was faster.
         Err(refusal) if refusal.code == ErrorCode::TopicAlreadyExists => {
-            failed(ErrorCode::LeaderNotAvailable, Some(name))
+            failed(ErrorCode::LeaderNotAvailable, name)
         }
-        Err(refusal) => failed(refusal.code, Some(name)),
+        Err(refusal) => failed(refusal.code, name),
     }
 }
 

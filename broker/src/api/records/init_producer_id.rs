@@ -3,8 +3,8 @@
 //! * Every call gives a new producer id with epoch 0, also to a producer that names the one it had: as Kafka
 //!   does for producers without a transactional id. An id without an epoch, or the reverse, is refused.
 //!
-//! Left out: transactions. A transactional id is refused with `INVALID_REQUEST`; Kafka would load the
-//! transaction's state and fence older producers.
+//! Left out: transactions. A transactional id is refused with `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`, which every
+//! client takes as final: it does not ask again. Kafka would load the transaction's state and fence older producers.
 
 use crate::{
     api::Context,
@@ -13,16 +13,18 @@ use crate::{
 };
 
 pub(crate) fn answer(cx: &Context, request: InitProducerIdRequest) -> InitProducerIdResponse {
-    let refused = InitProducerIdResponse::default()
-        .with_error_code(ErrorCode::InvalidRequest.code())
-        .with_producer_id(ProducerId(-1))
-        .with_producer_epoch(-1);
+    let refused = |error: ErrorCode| {
+        InitProducerIdResponse::default()
+            .with_error_code(error.code())
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1)
+    };
     if let Some(id) = request.transactional_id {
         tracing::warn!(transactional_id = %id.0, "refused a transactional producer: this broker has no transactions yet");
-        return refused;
+        return refused(ErrorCode::TransactionalIdAuthorizationFailed);
     }
     if (request.producer_id.0 >= 0) != (request.producer_epoch >= 0) {
-        return refused;
+        return refused(ErrorCode::InvalidRequest);
     }
     InitProducerIdResponse::default().with_producer_id(ProducerId(cx.cluster.next_producer_id()))
 }
