@@ -13,4 +13,5 @@ mod frames;
 mod half_closed;
 mod half_frames;
 mod long_requests;
+mod many_names;
 mod reads_nothing;
