@@ -322,7 +322,8 @@ fn is_cleanup_policy(value: &List) -> bool {
 /// Kafka's list of throttled replicas: `*`, or `PARTITION:BROKER` pairs.
 fn are_replicas(value: &List) -> bool {
     let is_number = |text: &str| text.trim().parse::<u32>().is_ok();
-    let is_pair = |pair: &str| pair.split_once(':').is_some_and(|(p, b)| is_number(p) && is_number(b));
+    let is_pair =
+        |pair: &str| pair.split_once(':').is_some_and(|(p, b)| is_number(p) && is_number(b));
     ["", "*"].contains(&value.0.trim()) || value.0.split(',').all(is_pair)
 }
 
