@@ -7,9 +7,12 @@
 //! CLIENTS=1 cargo test --test integration_tests kafkajs                        # one of them
 //! ```
 //!
-//! Without `CLIENTS=1` they say so and pass, since they need other languages and the package registries. A language
-//! that is not installed is skipped with the command that installs it; `REQUIRE_CLIENTS=1`, as in CI, makes that a
-//! failure. What a suite installs goes to `target/tmp`, not to the source tree.
+//! They need other languages and the package registries. So without `CLIENTS=1` they are ignored, and so is a client
+//! whose language is not installed; both are said. With `REQUIRE_CLIENTS=1`, as in CI, a missing language is a failure.
+//! What a suite installs goes to `target/tmp`, not to the source tree.
+//!
+//! The list of tests is made when it runs (`harness = false`): Rust's own harness cannot ignore a test at run time, and
+//! "ok" would be wrong for one that did nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -25,15 +28,73 @@ mod tools;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
+
+use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::markdown::Section;
 use crate::run::{Corrections, Desk};
 use crate::subject::Subject;
 
-#[test]
-fn kafkajs() {
-    let Some(suite) = Suite::begin("kafkajs", &[("npm", NODE), ("node", NODE)]) else { return };
+/// A client, the tools that its tests need, and its tests.
+struct Client {
+    name: &'static str,
+    tools: &'static [(&'static str, &'static str)],
+    tests: fn(&Suite),
+}
+
+const CLIENTS: [Client; 7] = [
+    Client { name: "kafkajs", tools: &[("npm", NODE), ("node", NODE)], tests: kafkajs },
+    Client { name: "kafka_python", tools: &[("python3", PYTHON)], tests: pytest },
+    Client { name: "confluent_kafka", tools: &[("python3", PYTHON)], tests: pytest },
+    Client { name: "aiokafka", tools: &[("python3", PYTHON)], tests: pytest },
+    Client { name: "franz_go", tools: &[("go", GO)], tests: franz_go },
+    Client { name: "kcat", tools: &[("kcat", KCAT)], tests: kcat },
+    Client { name: "java", tools: &[("java", JAVA), ("mvn", JAVA)], tests: java },
+];
+
+fn main() -> ExitCode {
+    let wanted = is_set("CLIENTS");
+    if !wanted {
+        say(
+            "Clients in other languages: not asked for. CLIENTS=1, or `make integration-test`, runs them.",
+        );
+    }
+    let trials = CLIENTS.into_iter().map(|client| client.trial(wanted)).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+impl Client {
+    fn trial(self, wanted: bool) -> Trial {
+        let Self { name, tools, tests } = self;
+        let missing = tools.iter().find(|(tool, _)| wanted && !is_installed(tool));
+        let required = |tool| is_set("REQUIRE_CLIENTS") && !RARE.contains(tool);
+        let ignored = match missing {
+            Some((tool, _)) if required(tool) => false,
+            Some((tool, remedy)) => {
+                say(&format!("{name}: ignored, there is no {tool}. Install {remedy}."));
+                true
+            }
+            None => !wanted,
+        };
+        let run = move || match missing {
+            Some((tool, remedy)) => {
+                Err(Failed::from(format!("{name} needs {tool}: install {remedy}.")))
+            }
+            None => {
+                tests(&Suite::begin(name));
+                Ok(())
+            }
+        };
+        Trial::test(name, run).with_ignored_flag(ignored)
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| value == "1")
+}
+
+fn kafkajs(suite: &Suite) {
     // npm installs beside package.json, so the suite is copied out of the source tree first.
     let folder = suite.folder.join("suite");
     copy(&suite.source, &folder);
@@ -46,24 +107,7 @@ fn kafkajs() {
     suite.documentation(|desk| desk.environment.push(("NODE_PATH".into(), modules)));
 }
 
-#[test]
-fn kafka_python() {
-    pytest("kafka_python");
-}
-
-#[test]
-fn confluent_kafka() {
-    pytest("confluent_kafka");
-}
-
-#[test]
-fn aiokafka() {
-    pytest("aiokafka");
-}
-
-#[test]
-fn franz_go() {
-    let Some(suite) = Suite::begin("franz_go", &[("go", GO)]) else { return };
+fn franz_go(suite: &Suite) {
     suite.run(Command::new("go").args(["test", "-count=1", "./..."]).current_dir(&suite.source));
     suite.documentation(|desk| {
         for file in ["go.mod", "go.sum"] {
@@ -72,9 +116,7 @@ fn franz_go() {
     });
 }
 
-#[test]
-fn kcat() {
-    let Some(suite) = Suite::begin("kcat", &[("kcat", KCAT)]) else { return };
+fn kcat(suite: &Suite) {
     let servers = suite.subject.bootstrap_servers();
     let topic = format!("kcat-{}", uuid::Uuid::new_v4().simple());
     let lines = suite.folder.join("lines");
@@ -94,9 +136,7 @@ fn kcat() {
     assert!(listed.contains("with 3 partitions"), "{listed}");
 }
 
-#[test]
-fn java() {
-    let Some(suite) = Suite::begin("java", &[("java", JAVA), ("mvn", JAVA)]) else { return };
+fn java(suite: &Suite) {
     let jars = suite.folder.join("jars");
     let mut copy_jars = Command::new("mvn");
     copy_jars
@@ -123,8 +163,7 @@ const GO: &str = "Go 1.26 or newer (https://go.dev/dl)";
 const RARE: [&str; 2] = ["go", "kcat"];
 
 /// Runs a suite of Python tests in an environment of its own.
-fn pytest(name: &str) {
-    let Some(suite) = Suite::begin(name, &[("python3", PYTHON)]) else { return };
+fn pytest(suite: &Suite) {
     let environment = suite.folder.join("venv");
     if !environment.join("bin/python").exists() {
         suite.must(Command::new("python3").args(["-m", "venv"]).arg(&environment));
@@ -157,20 +196,8 @@ struct Suite {
 }
 
 impl Suite {
-    /// Starts a broker, if this suite is wanted and its tools are there.
-    fn begin(name: &str, tools: &[(&str, &str)]) -> Option<Self> {
-        if std::env::var("CLIENTS").is_ok_and(|clients| clients == "1") {
-            if let Some((tool, remedy)) = tools.iter().find(|(tool, _)| !is_installed(tool)) {
-                let required = !RARE.contains(tool)
-                    && std::env::var("REQUIRE_CLIENTS").is_ok_and(|required| required == "1");
-                assert!(!required, "{name} needs {tool}: install {remedy}.");
-                say(&format!("{name}: skipped, there is no {tool}. Install {remedy}."));
-                return None;
-            }
-        } else {
-            say(&format!("{name}: not run. CLIENTS=1, or `make integration-test`, runs it."));
-            return None;
-        }
+    /// Starts a broker.
+    fn begin(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -178,13 +205,13 @@ impl Suite {
             .enable_all()
             .build()
             .unwrap();
-        Some(Self {
+        Self {
             name: name.to_owned(),
             source: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name),
             folder,
             subject: runtime.block_on(Subject::start()),
             _runtime: runtime,
-        })
+        }
     }
 
     /// Installs what a lock file names, unless that was done already.
