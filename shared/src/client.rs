@@ -4,6 +4,7 @@
 //! asks for the metadata first, with a limit of [`FIRST_ANSWER`], and says in a sentence what is wrong.
 
 use crate::config::{Client, Config};
+use crate::shutdown;
 use anyhow::Context as _;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
@@ -19,7 +20,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::{Notify, mpsc};
 
 /// How long a broker may take for its first answer.
 pub const FIRST_ANSWER: Duration = Duration::from_secs(3);
@@ -66,6 +68,10 @@ pub struct Cluster {
     /// Asks for metadata. rdkafka never hands over the log lines of an admin client, and they hold the reason why there
     /// is no answer.
     asker: Producer,
+    /// What happens to the asker's connections.
+    failure: Arc<Failure>,
+    /// What [`Self::id`] said when it answered first.
+    pub(crate) first_id: Option<String>,
     /// The addresses that the brokers say they have.
     pub brokers: Vec<String>,
 }
@@ -74,7 +80,7 @@ impl Cluster {
     /// Asks the configured brokers who they are.
     ///
     /// # Errors
-    /// [`NoBroker`] when none answers within [`FIRST_ANSWER`].
+    /// [`NoBroker`] when none answers within [`FIRST_ANSWER`], or at once when nothing listens on this machine.
     pub async fn connect<L>(config: &Config<L>) -> anyhow::Result<Self> {
         Self::ask(&config.admin(), config.bootstrap_servers()).await
     }
@@ -98,19 +104,67 @@ impl Cluster {
         let asker = config.create_with_context(context).context(refused)?;
         let admin: AdminClient<Context> =
             config.create_with_context(Context::default()).context(refused)?;
-        let mut cluster = Self { admin: Arc::new(admin), asker, brokers: Vec::new() };
-        match cluster.metadata().await {
-            Ok(metadata) => {
-                let address =
-                    |broker: &MetadataBroker| format!("{}:{}", broker.host(), broker.port());
-                cluster.brokers = metadata.brokers().iter().map(address).collect();
-                Ok(cluster)
+        let admin = Arc::new(admin);
+        let mut cluster = Self { admin, asker, failure, first_id: None, brokers: Vec::new() };
+        let no_broker = |reason| NoBroker { address: address.to_owned(), reason };
+        let asking = async {
+            tokio::select! {
+                answer = cluster.metadata() => answer.map_err(|error| {
+                    no_broker(cluster.failure.reason().unwrap_or_else(|| error.to_string()))
+                }),
+                () = cluster.failure.nobody_listens(address) => Err(no_broker(REFUSED.to_owned())),
             }
-            Err(error) => {
-                let reason = lock(&failure).take().unwrap_or_else(|| error.to_string());
-                Err(NoBroker { address: address.to_owned(), reason }.into())
-            }
-        }
+            .map_err(anyhow::Error::from)
+        };
+        let metadata = shutdown::unless_interrupted(asking).await?;
+        // It stood in the answer, so this waits for nothing.
+        cluster.first_id = cluster.asker.client().fetch_cluster_id(Duration::ZERO);
+        let address = |broker: &MetadataBroker| format!("{}:{}", broker.host(), broker.port());
+        cluster.brokers = metadata.brokers().iter().map(address).collect();
+        Ok(cluster)
+    }
+
+    /// The cluster's name for itself. A broker that keeps everything in memory has a new one after each start.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn id(&self) -> anyhow::Result<Option<String>> {
+        // librdkafka remembers the id of the last answer, so there must be a new one first.
+        self.metadata().await.context("The broker did not tell its name")?;
+        let asker = self.asker.clone();
+        let id = tokio::task::spawn_blocking(move || asker.client().fetch_cluster_id(FIRST_ANSWER));
+        Ok(id.await.unwrap_or_default())
+    }
+
+    /// Waits until a connection is lost: whatever answers next may be another broker.
+    pub(crate) async fn lost_connection(&self) {
+        self.failure.noticed.notified().await;
+    }
+
+    /// What the coordinator says of a group; `None` when there is no such group.
+    ///
+    /// # Errors
+    /// When the coordinator does not answer.
+    pub async fn group(&self, group: &str) -> anyhow::Result<Option<GroupState>> {
+        let (asker, name) = (self.asker.clone(), group.to_owned());
+        let described = tokio::task::spawn_blocking(move || {
+            let groups = asker.client().fetch_group_list(Some(&name), FIRST_ANSWER)?;
+            let found = groups.groups().iter().find(|group| group.name() == name);
+            Ok(found.map(|group| GroupState {
+                state: group.state().to_owned(),
+                members: group
+                    .members()
+                    .iter()
+                    .map(|member| {
+                        // Java's way to write an address: `/127.0.0.1`.
+                        let host = member.client_host().trim_start_matches('/');
+                        format!("{} at {host}", member.client_id())
+                    })
+                    .collect(),
+            }))
+        });
+        let described: Result<_, KafkaError> = described.await.unwrap_or(Err(KafkaError::Canceled));
+        described.with_context(|| format!("The broker did not tell about group {group}"))
     }
 
     /// The names of all topics.
@@ -164,6 +218,15 @@ impl fmt::Debug for Cluster {
     }
 }
 
+/// A group, as DescribeGroups tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupState {
+    /// `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty` or `Dead`.
+    pub state: String,
+    /// `client.id at host` of each member.
+    pub members: Vec<String>,
+}
+
 /// No broker answered. Ends a program with code 4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoBroker {
@@ -202,10 +265,41 @@ impl std::error::Error for NoBroker {}
 pub enum Rebalance {
     /// It got these; none when there are more members than partitions.
     Assigned(Vec<(String, i32)>),
-    /// It gave these up.
+    /// It gave these up, as part of a rebalance.
     Revoked(Vec<(String, i32)>),
+    /// The group does not know this member any more, and these may belong to somebody else already. Either the group has
+    /// not heard from it for `session.timeout.ms`, or the broker has forgotten the group. The member joins again.
+    Lost(Vec<(String, i32)>),
     /// It could not take part.
     Failed(String),
+}
+
+impl fmt::Display for Rebalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |partitions: &[(String, i32)]| {
+            let names: Vec<String> = partitions
+                .iter()
+                .map(|(topic, partition)| format!("{topic}[{partition}]"))
+                .collect();
+            names.join(" ")
+        };
+        match self {
+            Self::Assigned(none) if none.is_empty() => f.write_str(
+                "assigned nothing: the group has more members than the topic has partitions",
+            ),
+            Self::Assigned(partitions) => write!(f, "assigned {}", list(partitions)),
+            Self::Revoked(partitions) => write!(f, "revoked {}", list(partitions)),
+            Self::Lost(partitions) if partitions.is_empty() => {
+                f.write_str("The group forgot this member. It joins again.")
+            }
+            Self::Lost(partitions) => write!(
+                f,
+                "The group forgot this member, which loses {}. It joins again.",
+                list(partitions)
+            ),
+            Self::Failed(reason) => write!(f, "The group could not be joined: {reason}."),
+        }
+    }
 }
 
 /// The callbacks of the labs' clients: librdkafka's log lines go to `tracing` at `debug`, rebalances into a channel.
@@ -215,20 +309,72 @@ pub struct Context {
     start: Option<Offset>,
     /// The partitions that were set to `start` already.
     started: Mutex<BTreeSet<(String, i32)>>,
-    /// The last reason why a connection failed.
-    failure: Arc<Mutex<Option<String>>>,
+    failure: Arc<Failure>,
+}
+
+/// What went wrong with the connections of a client.
+#[derive(Debug, Default)]
+struct Failure {
+    /// The last reason why one failed.
+    reason: Mutex<Option<String>>,
+    /// One has failed just now.
+    noticed: Notify,
+}
+
+const REFUSED: &str = "Connection refused";
+
+impl Failure {
+    fn happened(&self, reason: String) {
+        *lock(&self.reason) = Some(reason);
+        self.noticed.notify_one();
+    }
+
+    fn reason(&self) -> Option<String> {
+        lock(&self.reason).clone()
+    }
+
+    /// Waits until it is certain that nothing listens at these addresses: all of them are on this machine, and each one
+    /// refuses. Elsewhere a broker may be on its way up, so there the client goes on trying.
+    async fn nobody_listens(&self, addresses: &str) {
+        loop {
+            self.noticed.notified().await;
+            if self.reason().as_deref() == Some(REFUSED) && all_refuse(addresses).await {
+                return;
+            }
+        }
+    }
+}
+
+async fn all_refuse(addresses: &str) -> bool {
+    for address in addresses.split(',') {
+        let address = address.trim();
+        let address = address.split_once("://").map_or(address, |(_protocol, rest)| rest);
+        let Ok(found) = lookup_host(address).await else { return false };
+        for address in found {
+            let is_refused =
+                |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+            if !address.ip().is_loopback()
+                || !TcpStream::connect(address).await.is_err_and(is_refused)
+            {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", ?level, "{facility} {message}");
         if matches!(facility, "FAIL" | "ERROR") {
-            *lock(&self.failure) = Some(reason(message));
+            self.failure.happened(reason(message));
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
+        // Also a connection that was closed, which is no line at the usual level.
+        self.failure.noticed.notify_one();
     }
 }
 
@@ -252,12 +398,15 @@ impl ConsumerContext for Context {
                 (Rebalance::Assigned(names(partitions)), assign)
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                // Asked before they are given up: afterwards nothing is left that could be lost.
+                let is_lost = consumer.assignment_lost();
                 let revoke = if cooperative {
                     consumer.incremental_unassign(partitions)
                 } else {
                     consumer.unassign()
                 };
-                (Rebalance::Revoked(names(partitions)), revoke)
+                let event = if is_lost { Rebalance::Lost } else { Rebalance::Revoked };
+                (event(names(partitions)), revoke)
             }
             error => {
                 (Rebalance::Failed(RDKafkaErrorCode::from(error).to_string()), consumer.unassign())
@@ -293,6 +442,18 @@ fn names(partitions: &TopicPartitionList) -> Vec<(String, i32)> {
         .iter()
         .map(|element| (element.topic().to_owned(), element.partition()))
         .collect()
+}
+
+/// librdkafka's words for a code, as a part of a sentence: `unknown topic or partition`.
+pub fn words(code: RDKafkaErrorCode) -> String {
+    let text = code.to_string();
+    // `UnknownTopicOrPartition (Broker: Unknown topic or partition)`
+    let words = text.split_once(": ").map_or(text.as_str(), |(_, words)| words);
+    let words = words.strip_suffix(')').unwrap_or(words);
+    let mut characters = words.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
 }
 
 /// `[thrd:…]: kafka:9092/bootstrap: Connect to ipv4#10.0.0.9:9092 failed: Connection refused (after 0ms in state
@@ -334,5 +495,22 @@ mod tests {
             );
             assert!(!sentence.contains("make up"), "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_code_has_words_that_fit_into_a_sentence() {
+        assert_eq!(words(RDKafkaErrorCode::UnknownTopicOrPartition), "unknown topic or partition");
+        assert_eq!(words(RDKafkaErrorCode::MessageTimedOut), "message timed out");
+    }
+
+    #[tokio::test]
+    async fn only_this_machine_can_say_for_certain_that_nothing_listens() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!all_refuse(&format!("127.0.0.1:{port}")).await);
+        drop(listener);
+        assert!(all_refuse(&format!("PLAINTEXT://127.0.0.1:{port}")).await);
+        // An address of the documentation: it may not be asked, let alone believed.
+        assert!(!all_refuse(&format!("127.0.0.1:{port},192.0.2.1:{port}")).await);
     }
 }

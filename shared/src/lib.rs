@@ -5,7 +5,9 @@
 //! * [`config`]: a TOML file chosen at run time, `.env`, the environment, flags; who set what.
 //! * [`run`]: logs, colours, Ctrl-C, and errors as a sentence with an exit code.
 //! * [`client`]: producer, consumer, and the first word with the broker.
-//! * [`topic`]: made when missing; [`reset`]: deleted when nobody uses it.
+//! * [`topic`]: made when missing. [`keeper`]: made anew when a broker comes back empty. [`reset`]: deleted when nobody
+//!   uses it.
+//! * [`consume`](mod@consume): a consumer's loop. [`waiting`]: what a consumer without partitions waits for.
 //! * [`partitioner`]: which partition, and why.
 //! * [`input`], [`report`]: lines in, lines out.
 //! * [`shutdown`], [`telemetry`]: what [`run`] sets up.
@@ -22,7 +24,7 @@
 //!         let config: Config<NoLab> = Config::load(&program, &flags)?;
 //!         let cluster = shared::client::Cluster::connect(&config).await?;
 //!         let topic = shared::topic::ensure(&cluster, &config.topic).await?;
-//!         shared::report::note(shared::banner(&config, Client::Producer, &cluster, &topic, None));
+//!         shared::report::note(shared::banner(&config, &cluster, &topic, None));
 //!         let _producer = shared::client::producer(&config)?;
 //!         shutdown.requested().await;
 //!         Ok(ExitCode::SUCCESS)
@@ -32,7 +34,9 @@
 
 pub mod client;
 pub mod config;
+pub mod consume;
 pub mod input;
+pub mod keeper;
 pub mod partitioner;
 pub mod report;
 pub mod reset;
@@ -40,6 +44,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod testing;
 pub mod topic;
+pub mod waiting;
 
 mod program;
 

@@ -1,9 +1,9 @@
 //! The frame of a lab's program: what comes before its own code, and after.
 
 use crate::client::{Cluster, NoBroker};
-use crate::config::{Client, Config, ConfigError, Flags, property};
+use crate::config::{Client, Config, ConfigError, Flags};
 use crate::report;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Interrupted, Shutdown};
 use crate::telemetry;
 use crate::topic::Provisioned;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::io;
 use std::process::ExitCode;
 
 /// Runs a lab's program: starts logs, colours and Ctrl-C, and turns an error into a sentence and an exit code
-/// (1 failed, 2 wrong configuration, 4 no broker).
+/// (1 failed, 2 wrong configuration, 4 no broker, 130 Ctrl-C before the work had begun).
 pub fn run<P, F>(flags: &Flags, program: P) -> ExitCode
 where
     P: FnOnce(Shutdown) -> F,
@@ -34,10 +34,16 @@ where
 }
 
 fn ended_by(error: &anyhow::Error) -> ExitCode {
-    let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    if error.chain().any(|cause| cause.downcast_ref().is_some_and(broken_pipe)) {
+    let of_output = |cause: &io::Error| {
+        // EIO: the terminal window was closed.
+        cause.kind() == io::ErrorKind::BrokenPipe || cause.raw_os_error() == Some(5)
+    };
+    if error.chain().any(|cause| cause.downcast_ref().is_some_and(of_output)) {
         // The reader has seen enough: `lab1-consumer | head -1`.
         return ExitCode::SUCCESS;
+    }
+    if error.is::<Interrupted>() {
+        return ExitCode::from(130);
     }
     report::note(sentence(error));
     if error.chain().any(<dyn std::error::Error>::is::<NoBroker>) {
@@ -56,10 +62,9 @@ fn sentence(error: &anyhow::Error) -> String {
 }
 
 /// The four lines with which a lab's program begins, for stderr: broker, topic, `detail` (a consumer's group by
-/// default), and the properties that differ from librdkafka's own, with their origin.
+/// default), and where the configuration comes from. `--dump-config` shows the rest.
 pub fn banner<L>(
     config: &Config<L>,
-    client: Client,
     cluster: &Cluster,
     topic: &Provisioned,
     detail: Option<(&str, &str)>,
@@ -73,28 +78,10 @@ pub fn banner<L>(
     let news = match topic {
         Provisioned::Created { .. } => ", new".to_owned(),
         Provisioned::Existing { .. } => String::new(),
-        Provisioned::Different { wanted, .. } => {
-            format!(", not {wanted} as configured: `make reset` deletes it and makes it anew")
-        }
+        Provisioned::Different { wanted, .. } => format!(", not {wanted} as configured"),
     };
     let _ = writeln!(lines, "topic   {} ({partitions}{news})", config.topic.name);
     let _ = writeln!(lines, "{label:<7} {text}");
-    let _ = write!(lines, "config  {}", differing(config, client));
+    let _ = write!(lines, "config  {} (--dump-config shows every value)", config.source());
     lines
-}
-
-/// The properties with another value than librdkafka's default. What the other lines show is left out.
-fn differing<L>(config: &Config<L>, client: Client) -> String {
-    let shown: Vec<String> = config
-        .properties(client)
-        .into_iter()
-        .filter(|(name, setting)| {
-            !matches!(name.as_str(), "bootstrap.servers" | "client.id" | "group.id")
-                && !property::is_default(name, &setting.value)
-        })
-        .map(|(name, setting)| {
-            format!("{name}={} ({})", property::shown(&name, &setting), setting.origin)
-        })
-        .collect();
-    if shown.is_empty() { "librdkafka's defaults".to_owned() } else { shown.join(", ") }
 }

@@ -45,17 +45,43 @@ pub fn bad(words: &str) -> String {
     words.red().to_string()
 }
 
-/// Bytes as a person may see them: what is no UTF-8 or would move the cursor is replaced.
+/// Bytes as a person may see them, for every byte that came from elsewhere. What is no UTF-8 is replaced, and what a
+/// terminal would obey is written out: `\u{1b}` for Escape.
 pub fn text(bytes: &[u8]) -> String {
     let mut shown = String::new();
     for character in String::from_utf8_lossy(bytes).chars() {
-        if character.is_control() {
+        if is_a_command(character) {
             shown.extend(character.escape_debug());
         } else {
             shown.push(character);
         }
     }
     shown
+}
+
+/// JSON as a person may see it: still the same JSON. Writers of JSON write out only what is below the space.
+pub fn json(json: &str) -> String {
+    let mut shown = String::new();
+    for character in json.chars() {
+        if is_a_command(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Does a terminal obey it, instead of showing it? The control characters, and those that turn the direction of the text.
+fn is_a_command(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 /// `n` of something: `1 message`, `2 messages`.
@@ -145,6 +171,15 @@ mod tests {
             partitions.lines("lab1"),
             "  lab1[0]  1 message, offset 3\n  lab1[2]  2 messages, offsets 7 to 8\n"
         );
+    }
+
+    #[test]
+    fn no_byte_from_elsewhere_moves_the_cursor() {
+        assert_eq!(text("a\u{1b}[2J\r\n\tz".as_bytes()), r"a\u{1b}[2J\r\n\tz");
+        assert_eq!(text(b"\xff\x9b31m"), "\u{fffd}\u{fffd}31m");
+        assert_eq!(text("\u{9b}31m \u{7f} \u{202e}lo".as_bytes()), r"\u{9b}31m \u{7f} \u{202e}lo");
+        assert_eq!(text("é 🟣 東京".as_bytes()), "é 🟣 東京");
+        assert_eq!(json("{\"a\":\"\u{9b}é\"}"), "{\"a\":\"\\u009bé\"}");
     }
 
     #[test]

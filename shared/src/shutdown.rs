@@ -1,7 +1,12 @@
-//! Ctrl-C and SIGTERM, the same for every lab: the first asks for an orderly end, the second ends at once.
+//! Ctrl-C, SIGTERM and SIGHUP, the same for every lab: the first asks for an orderly end, the second ends at once.
+//!
+//! SIGHUP comes when the terminal window is closed. Without it a consumer would be killed there, and its group would
+//! wait for the end of its session.
 
+use std::fmt;
 use std::future::Future;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 use tokio::sync::watch;
 
 /// Tells whether somebody wants the program to end. Clones share the answer.
@@ -12,22 +17,28 @@ pub struct Shutdown(watch::Receiver<bool>);
 #[derive(Debug)]
 pub struct Trigger(watch::Sender<bool>);
 
+/// The shutdown of a program that listens to signals.
+static OF_THIS_PROGRAM: OnceLock<Shutdown> = OnceLock::new();
+
 impl Shutdown {
-    /// Listens to Ctrl-C and SIGTERM from now on. The second one ends the process with code 130.
+    /// Listens to Ctrl-C, SIGTERM and SIGHUP from now on. The second one ends the process with code 130.
     pub fn on_signals() -> Self {
         let (trigger, shutdown) = Self::by_hand();
+        let _only_the_first_counts = OF_THIS_PROGRAM.set(shutdown.clone());
+        // Before anything can arrive.
+        let mut signals = Signals::listen();
         tokio::spawn(async move {
-            signal().await;
+            signals.next().await;
             if std::io::stderr().is_terminal() {
                 // The terminal has shown `^C` and stays on that line.
-                eprintln!();
+                note("");
             }
             trigger.pull();
-            signal().await;
-            eprintln!("Stopped at once.");
+            signals.next().await;
+            note("Stopped at once.");
             #[expect(
                 clippy::disallowed_methods,
-                reason = "the orderly end takes too long for whoever waits"
+                reason = "the orderly end takes too long for the person who waits"
             )]
             std::process::exit(130);
         });
@@ -64,28 +75,93 @@ impl Trigger {
     }
 }
 
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Ctrl-C came before the program had begun its work. Ends a program with code 130.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted;
 
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupt().await;
-    };
-    tokio::select! {
-        () = interrupt() => {}
-        _ = terminate.recv() => {}
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stopped before it had begun.")
     }
 }
 
-#[cfg(not(unix))]
-async fn signal() {
-    interrupt().await;
+impl std::error::Error for Interrupted {}
+
+/// Waits for `work`, or until Ctrl-C in a program that listens to signals. For what has no orderly end: the search for
+/// a broker, for example.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let Some(shutdown) = OF_THIS_PROGRAM.get() else { return work.await };
+    tokio::select! {
+        result = work => result,
+        () = shutdown.requested() => Err(Interrupted.into()),
+    }
 }
 
-async fn interrupt() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::warn!("Ctrl-C cannot be caught: {error}");
-        std::future::pending::<()>().await;
+/// A line to stderr. The terminal may be gone, and `eprintln!` would panic there.
+fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(unix)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if !ignores_hangup() {
+            kinds.push(SignalKind::hangup());
+        }
+        let listen = |kind: SignalKind| {
+            signal(kind)
+                .inspect_err(|error| {
+                    tracing::warn!("Signal {} cannot be caught: {error}", kind.as_raw_value());
+                })
+                .ok()
+        };
+        Self(kinds.into_iter().filter_map(listen).collect())
+    }
+
+    async fn next(&mut self) {
+        let signals = &mut self.0;
+        std::future::poll_fn(|context| {
+            if signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// `nohup` asks a program to outlive its terminal. Linux tells; elsewhere SIGHUP counts.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!("Ctrl-C cannot be caught: {error}");
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -19,7 +19,11 @@ pub enum LogFormat {
 
 /// Starts logging for this process. A second call changes nothing: the first one stays.
 pub fn start(format: LogFormat) {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(Stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter())
+        // A terminal that was closed is no reason to panic.
+        .log_internal_errors(false)
+        .with_writer(Stderr);
     // Only a second start can fail.
     let _already = match format {
         LogFormat::Text => builder.with_ansi(colours()).try_init(),

@@ -1,9 +1,10 @@
 //! Topics: made when they are missing, deleted when the lab starts over.
 
-use crate::client::{Cluster, Context};
+use crate::client::{Cluster, Context, words};
 use crate::config::Topic;
+use crate::shutdown;
 use anyhow::{Context as _, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 use std::fmt;
 use std::time::Duration;
@@ -49,6 +50,24 @@ impl Provisioned {
     }
 }
 
+impl Provisioned {
+    /// Is there such a partition?
+    ///
+    /// # Errors
+    /// A sentence that names the partitions there are.
+    pub fn has(&self, partition: i32) -> anyhow::Result<()> {
+        let (Self::Created { topic, .. }
+        | Self::Existing { topic, .. }
+        | Self::Different { topic, .. }) = self;
+        let last = self.partitions() - 1;
+        anyhow::ensure!(
+            (0..=last).contains(&partition),
+            "There is no {topic}[{partition}]: the partitions are {topic}[0] to {topic}[{last}]."
+        );
+        Ok(())
+    }
+}
+
 impl fmt::Display for Provisioned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |n: i32| crate::report::count(u64::try_from(n).unwrap_or(0), "partition");
@@ -73,6 +92,10 @@ impl fmt::Display for Provisioned {
 /// # Errors
 /// When the broker refuses (a name that Kafka does not allow, say) or does not answer.
 pub async fn ensure(cluster: &Cluster, topic: &Topic) -> anyhow::Result<Provisioned> {
+    shutdown::unless_interrupted(find_or_make(cluster, topic)).await
+}
+
+async fn find_or_make(cluster: &Cluster, topic: &Topic) -> anyhow::Result<Provisioned> {
     let name = topic.name.clone();
     if let Some(partitions) = cluster.partitions(&topic.name).await? {
         return Ok(if partitions == topic.partitions {
@@ -91,7 +114,7 @@ pub async fn ensure(cluster: &Cluster, topic: &Topic) -> anyhow::Result<Provisio
     {
         Some(Ok(_)) => true,
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => false,
-        Some(Err((_, code))) => bail!("Topic {name} could not be made: {code}."),
+        Some(Err((_, code))) => bail!("Topic {name} could not be made: {}.", words(code)),
         None => bail!("Topic {name} could not be made: the broker did not say why."),
     };
     let partitions = wait_for(cluster, &name, |partitions| partitions).await?;
@@ -104,6 +127,28 @@ pub async fn ensure(cluster: &Cluster, topic: &Topic) -> anyhow::Result<Provisio
     })
 }
 
+/// Gives the topic more partitions, and says how many it had.
+///
+/// # Errors
+/// When there is no such topic, when it has so many already, or when the broker does not answer.
+pub async fn grow(cluster: &Cluster, topic: &str, partitions: i32) -> anyhow::Result<i32> {
+    let count = |n: i32| crate::report::count(u64::try_from(n).unwrap_or(0), "partition");
+    let before = cluster.partitions(topic).await?;
+    let before = before.with_context(|| format!("There is no topic {topic}"))?;
+    if partitions <= before {
+        bail!("Topic {topic} has {} already, and can only get more.", count(before));
+    }
+    let wanted = NewPartitions::new(topic, usize::try_from(partitions)?);
+    let results = cluster.admin().create_partitions([&wanted], &options()).await;
+    match results.with_context(|| format!("Topic {topic} could not grow"))?.into_iter().next() {
+        Some(Err((_, code))) => bail!("Topic {topic} could not grow: {}.", words(code)),
+        Some(Ok(_)) | None => {
+            wait_for(cluster, topic, |now| (now == Some(partitions)).then_some(())).await?;
+            Ok(before)
+        }
+    }
+}
+
 /// Deletes the topic with everything in it; `false` when there was none.
 ///
 /// # Errors
@@ -113,7 +158,7 @@ pub async fn delete(cluster: &Cluster, topic: &str) -> anyhow::Result<bool> {
     match results.with_context(|| format!("Topic {topic} could not be deleted"))?.into_iter().next()
     {
         Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))) => Ok(false),
-        Some(Err((_, code))) => bail!("Topic {topic} could not be deleted: {code}."),
+        Some(Err((_, code))) => bail!("Topic {topic} could not be deleted: {}.", words(code)),
         Some(Ok(_)) | None => {
             wait_for(cluster, topic, |partitions| partitions.is_none().then_some(())).await?;
             Ok(true)
@@ -154,7 +199,7 @@ pub async fn delete_group(cluster: &Cluster, group: &str) -> anyhow::Result<bool
         Some(Err((_, RDKafkaErrorCode::NonEmptyGroup))) => {
             bail!("Group {group} still has members. Stop its consumers first.")
         }
-        Some(Err((_, code))) => bail!("Group {group} could not be deleted: {code}."),
+        Some(Err((_, code))) => bail!("Group {group} could not be deleted: {}.", words(code)),
         Some(Ok(_)) | None => Ok(true),
     }
 }

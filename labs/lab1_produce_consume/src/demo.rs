@@ -1,12 +1,14 @@
 //! The lab without a terminal: the same lines, keyed and round robin, side by side.
 
-use crate::consume::{self, From, Limits, Received};
+use crate::consume::Received;
 use crate::produce::{self, Plan, Report};
 use crate::{DEMO, Lab, Mode};
 use anyhow::{Context, ensure};
 use rdkafka::Offset;
 use shared::client::{self, Cluster};
 use shared::config::{Client, Config, Flags, Topic};
+use shared::consume::{self, From, Limits, consume};
+use shared::keeper::Keeper;
 use shared::shutdown::Shutdown;
 use shared::topic;
 use std::collections::BTreeSet;
@@ -70,7 +72,7 @@ pub async fn run(
 
     let cluster = Cluster::connect(&config).await?;
     let partitions = topic::ensure(&cluster, &config.topic).await?.partitions();
-    let run = send_and_read(&config, partitions, shutdown).await;
+    let run = send_and_read(&config, &cluster, partitions, shutdown).await;
     // Also after a failure nothing stays behind.
     let _ = topic::delete_group(&cluster, topic).await;
     topic::delete(&cluster, topic).await?;
@@ -79,6 +81,7 @@ pub async fn run(
 
 async fn send_and_read(
     config: &Config<Lab>,
+    cluster: &Cluster,
     partitions: i32,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Run> {
@@ -87,9 +90,11 @@ async fn send_and_read(
         sender.send(line.as_bytes().to_vec()).await.context("the channel holds all lines")?;
     }
     drop(sender);
-    let plan = Plan::new(config, partitions, None)?;
+    let plan = Plan::new(config, partitions, None);
+    let keeper = Keeper::start(cluster, std::slice::from_ref(&config.topic));
     let mut reports = Vec::new();
-    let sent = produce::produce(&client::producer(config)?, &plan, lines, shutdown, |event| {
+    let producer = client::producer(config)?;
+    let sent = produce::produce(&producer, &plan, keeper, lines, shutdown, |event| {
         if let produce::Event::Report(report) = event {
             reports.push(report);
         }
@@ -98,28 +103,20 @@ async fn send_and_read(
     .await?;
     ensure!(sent.failed + sent.unknown == 0, "Not every line was delivered: {reports:?}.");
 
-    let mut received = Vec::new();
+    let mut received: Vec<Received> = Vec::new();
     // The limit on silence only matters when something is wrong: a test or a person should not wait for ever.
     let limits = Limits {
         max_messages: Some(LINES.len() as u64),
         idle: Some(Duration::from_secs(30)),
         at_end: false,
     };
-    let (consumer, rebalances) = client::consumer(config, Some(Offset::Beginning))?;
-    consume::consume(
-        consumer,
-        rebalances,
-        &config.topic.name,
-        From::Group,
-        limits,
-        shutdown,
-        |event| {
-            if let consume::Event::Message(message) = event {
-                received.push(message);
-            }
-            Ok(())
-        },
-    )
+    let from = From::Group(Some(Offset::Beginning));
+    consume(config, cluster, from, limits, shutdown, |event| {
+        if let consume::Event::Message(message) = event {
+            received.push(message.into());
+        }
+        Ok(())
+    })
     .await?;
     ensure!(
         received.len() == LINES.len() || shutdown.is_requested(),

@@ -8,8 +8,9 @@ use crate::{CHOSEN_BY, Lab, Mode};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureRecord};
-use shared::client::Producer;
+use shared::client::{Producer, words};
 use shared::config::{Client, Config};
+use shared::keeper::Keeper;
 use shared::partitioner::{Choice, Partitioner};
 use shared::report::Partitions;
 use shared::shutdown::Shutdown;
@@ -34,25 +35,17 @@ pub struct Plan {
 
 impl Plan {
     /// The plan that the configuration asks for, for a topic that has `partitions`. `fixed` overrides it.
-    pub fn new(config: &Config<Lab>, partitions: i32, fixed: Option<i32>) -> anyhow::Result<Self> {
-        if let Some(fixed) = fixed {
-            let topic = &config.topic.name;
-            anyhow::ensure!(
-                (0..partitions).contains(&fixed),
-                "There is no {topic}[{fixed}]: the partitions are {topic}[0] to {topic}[{}].",
-                partitions - 1
-            );
-        }
+    pub fn new(config: &Config<Lab>, partitions: i32, fixed: Option<i32>) -> Self {
         let property =
             |name| config.property(Client::Producer, name).map_or("", |setting| &setting.value);
-        Ok(Self {
+        Self {
             topic: config.topic.name.clone(),
             partitions,
             mode: config.lab.mode,
             partitioner: Partitioner::named(property("partitioner")).unwrap_or(Partitioner::Crc32),
             fixed,
             message_timeout: property("message.timeout.ms").to_owned(),
-        })
+        }
     }
 
     /// The key of line `n` (from 0), and the choice of its partition.
@@ -76,7 +69,7 @@ impl Plan {
             (Some(partition), _) => format!("every line goes to partition {partition}"),
             (None, Mode::Keyed) => {
                 format!(
-                    "keyed: the first word is the key, {} of it % {} the partition",
+                    "keyed: the first word is the key, {} of it % {} is the partition",
                     self.partitioner, self.partitions
                 )
             }
@@ -105,6 +98,8 @@ pub enum Event {
     Idle,
     /// The report of a line, in the order of the lines.
     Report(Report),
+    /// A sentence about the broker.
+    News(String),
 }
 
 /// The end of the story.
@@ -120,6 +115,7 @@ pub struct Sent {
 pub async fn produce(
     producer: &Producer,
     plan: &Plan,
+    mut keeper: Keeper,
     mut lines: mpsc::Receiver<Vec<u8>>,
     shutdown: &Shutdown,
     mut on: impl FnMut(Event) -> io::Result<()>,
@@ -133,6 +129,7 @@ pub async fn produce(
             biased;
             () = shutdown.requested() => break,
             report = next_report(&mut outstanding, plan) => Step::Report(report),
+            sentence = keeper.news() => Step::News(sentence),
             line = lines.recv() => Step::Line(line),
         };
         match step {
@@ -143,6 +140,7 @@ pub async fn produce(
                     on(Event::Idle)?;
                 }
             }
+            Step::News(sentence) => on(Event::News(sentence))?,
             Step::Line(Some(line)) if line.trim_ascii().is_empty() => {
                 if outstanding.is_empty() {
                     on(Event::Idle)?;
@@ -162,12 +160,13 @@ pub async fn produce(
     }
 
     // The end of the input or Ctrl-C: what is queued is still on its way.
-    let mut rest = Ok(());
+    let mut rest: io::Result<()> = Ok(());
     let flush = async {
-        while !outstanding.is_empty() && rest.is_ok() {
+        while !outstanding.is_empty() {
             let report = next_report(&mut outstanding, plan).await;
             sent.count(&report);
-            rest = on(Event::Report(report));
+            // Nobody may be left to read it, and still the message should arrive.
+            rest = std::mem::replace(&mut rest, Ok(())).and(on(Event::Report(report)));
         }
     };
     let too_late = async {
@@ -194,6 +193,7 @@ impl Sent {
 
 enum Step {
     Report(Report),
+    News(String),
     Line(Option<Vec<u8>>),
 }
 
@@ -255,10 +255,10 @@ async fn next_report(outstanding: &mut VecDeque<Outstanding>, plan: &Plan) -> Re
     let result = match &mut oldest.delivery {
         Delivery::Queued(future) => match future.await {
             Ok(Ok(delivery)) => Ok((delivery.partition, delivery.offset)),
-            Ok(Err((error, _message))) => Err(sentence(&error, plan)),
+            Ok(Err((error, _message))) => Err(not_delivered(&error, plan)),
             Err(_canceled) => Err("the producer was closed before the broker answered".to_owned()),
         },
-        Delivery::Refused(error) => Err(sentence(error, plan)),
+        Delivery::Refused(error) => Err(not_queued(error)),
     };
     let Some(Outstanding { line, key, choice, .. }) = outstanding.pop_front() else {
         unreachable!("it was in front above")
@@ -266,7 +266,20 @@ async fn next_report(outstanding: &mut VecDeque<Outstanding>, plan: &Plan) -> Re
     Report { line, key, choice, result }
 }
 
-fn sentence(error: &KafkaError, plan: &Plan) -> String {
+/// Why librdkafka does not even try.
+fn not_queued(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+            "it is larger than this producer may send (message.max.bytes)".to_owned()
+        }
+        Some(RDKafkaErrorCode::UnknownPartition) => "the topic has no such partition".to_owned(),
+        Some(code) => format!("librdkafka refused it: {}", words(code)),
+        None => error.to_string(),
+    }
+}
+
+/// Why librdkafka gave it up, or what the broker answered.
+fn not_delivered(error: &KafkaError, plan: &Plan) -> String {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::MessageTimedOut) => {
             format!(
@@ -275,13 +288,17 @@ fn sentence(error: &KafkaError, plan: &Plan) -> String {
             )
         }
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-            "it is larger than message.max.bytes".to_owned()
+            "the broker refused it: it is larger than the topic allows (max.message.bytes)".to_owned()
+        }
+        Some(RDKafkaErrorCode::InvalidRecord) => {
+            "the broker refused it as invalid. A topic with cleanup.policy=compact takes no message without a key"
+                .to_owned()
         }
         Some(RDKafkaErrorCode::UnknownPartition) => "the topic has no such partition".to_owned(),
         Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
             format!("the topic {} is gone", plan.topic)
         }
-        Some(code) => code.to_string(),
+        Some(code) => format!("the broker refused it: {}", words(code)),
         None => error.to_string(),
     }
 }

@@ -1,7 +1,7 @@
 //! Counts what was lost and what came twice: the topic says what there was, the ledger what was processed, the group's
 //! committed offsets what will never be read again.
 
-use crate::consumer::Record;
+use crate::record::Record;
 use crate::settings::Lab;
 use crate::transaction::Transaction;
 use anyhow::{Context as _, bail};

@@ -9,6 +9,7 @@
 //!   not be processed here, with `"after"` they have been, and come again elsewhere.
 
 use crate::batch::{Ended, Rule};
+use crate::record::Record;
 use crate::settings::Lab;
 use crate::transaction::Transaction;
 use anyhow::{Context as _, bail};
@@ -17,33 +18,16 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
-use shared::client::{self, ConsumerStream, Rebalance};
+use shared::client::{self, Cluster, ConsumerStream, Rebalance, words};
 use shared::config::Config;
+use shared::consume::is_about_a_missing_topic;
+use shared::keeper::Keeper;
+use shared::waiting::Waiting;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
-
-/// A record as the pipeline gets it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Where it stood.
-    pub topic: String,
-    /// Where it stood.
-    pub partition: i32,
-    /// Where it stood.
-    pub offset: i64,
-    /// What it says, or why it says nothing.
-    pub transaction: Result<Transaction, String>,
-}
-
-impl Record {
-    /// `lab2[0]@5`.
-    pub fn place(&self) -> String {
-        format!("{}[{}]@{}", self.topic, self.partition, self.offset)
-    }
-}
 
 /// Records that are processed, and committed, together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +61,8 @@ pub enum Event {
     Trouble(String),
     /// It has passed: records come again.
     Recovered,
+    /// A sentence about the topic or the group.
+    News(String),
     /// Everything was read, and the reader was told to stop there.
     End,
 }
@@ -88,6 +74,8 @@ pub enum Committed {
     Yes,
     /// The group has moved on: the batch belongs to somebody else now.
     Refused(RDKafkaErrorCode),
+    /// The broker has forgotten the group, or the topic with its records: there is nothing left to commit to.
+    Forgotten,
     /// No broker could be asked. It may be tried again.
     NotYet,
 }
@@ -105,6 +93,9 @@ pub struct Reader {
     assigned: BTreeMap<(String, i32), bool>,
     stop_at_end: bool,
     trouble: Option<String>,
+    waiting: Waiting,
+    keeper: Keeper,
+    topic_is_missing: bool,
 }
 
 impl fmt::Debug for Reader {
@@ -119,6 +110,7 @@ impl fmt::Debug for Reader {
 /// What `recv()` or a rebalance brings.
 enum Arrival {
     Rebalance(Rebalance),
+    News(String),
     Record(Result<Record, KafkaError>),
     Nothing,
 }
@@ -129,7 +121,11 @@ impl Reader {
     ///
     /// # Errors
     /// When librdkafka does not take the properties.
-    pub fn join(config: &Config<Lab>, stop_at_end: bool) -> anyhow::Result<Self> {
+    pub fn join(
+        config: &Config<Lab>,
+        cluster: &Cluster,
+        stop_at_end: bool,
+    ) -> anyhow::Result<Self> {
         let (consumer, rebalances) = client::consumer(config, None)?;
         let topic = &config.topic.name;
         consumer
@@ -144,6 +140,9 @@ impl Reader {
             assigned: BTreeMap::new(),
             stop_at_end,
             trouble: None,
+            waiting: Waiting::start(cluster, config),
+            keeper: Keeper::start(cluster, std::slice::from_ref(&config.topic)),
+            topic_is_missing: false,
         })
     }
 
@@ -168,6 +167,13 @@ impl Reader {
             }
             match self.arrival().await {
                 Arrival::Nothing => {}
+                Arrival::News(sentence) => return Ok(Event::News(sentence)),
+                // There is nothing to assign, and the keeper tells why.
+                Arrival::Rebalance(Rebalance::Assigned(none))
+                    if none.is_empty() && self.topic_is_missing =>
+                {
+                    self.rebalanced(Rebalance::Assigned(none));
+                }
                 Arrival::Rebalance(rebalance) => return Ok(self.rebalanced(rebalance)),
                 Arrival::Record(Ok(record)) => {
                     self.buffer.push(record);
@@ -179,6 +185,10 @@ impl Reader {
                     for ((_, assigned), ended) in &mut self.assigned {
                         *ended |= *assigned == partition;
                     }
+                }
+                Arrival::Record(Err(error)) if is_about_a_missing_topic(&error) => {
+                    self.topic_is_missing = true;
+                    self.keeper.look();
                 }
                 Arrival::Record(Err(error)) => {
                     let reason = trouble(error)?;
@@ -208,6 +218,13 @@ impl Reader {
                 Ok(Committed::Refused(code))
             }
             Err(KafkaError::ConsumerCommit(code)) if is_outage(code) => Ok(Committed::NotYet),
+            Err(KafkaError::ConsumerCommit(code)) if is_forgotten(code) => {
+                self.keeper.look();
+                Ok(Committed::Forgotten)
+            }
+            Err(KafkaError::ConsumerCommit(code)) => {
+                bail!("The batch could not be committed: {}.", words(code))
+            }
             Err(error) => Err(error).context("The batch could not be committed"),
         }
     }
@@ -228,6 +245,8 @@ impl Reader {
             // A rebalance first: it may take back what is in the buffer.
             biased;
             Some(rebalance) = self.rebalances.recv() => Arrival::Rebalance(rebalance),
+            sentence = self.keeper.news() => Arrival::News(sentence),
+            sentence = self.waiting.news() => Arrival::News(sentence),
             // Rebalances happen inside of recv().
             received = timeout(left, self.consumer.recv()) => match received {
                 Ok(received) => Arrival::Record(received.map(|message| record(&message))),
@@ -243,15 +262,17 @@ impl Reader {
 
     fn rebalanced(&mut self, rebalance: Rebalance) -> Event {
         let before = self.buffer.len();
+        self.waiting.rebalanced(&rebalance);
         match &rebalance {
             Rebalance::Assigned(partitions) => {
+                self.topic_is_missing &= partitions.is_empty();
                 self.assigned.extend(partitions.iter().map(|partition| (partition.clone(), false)));
                 if self.buffer.is_empty() {
                     // What came before was waiting for the group, not for a batch.
                     self.since = Instant::now();
                 }
             }
-            Rebalance::Revoked(partitions) => {
+            Rebalance::Revoked(partitions) | Rebalance::Lost(partitions) => {
                 self.assigned.retain(|partition, _| !partitions.contains(partition));
                 self.buffer.retain(|record| {
                     !partitions.iter().any(|(topic, partition)| {
@@ -287,7 +308,7 @@ fn trouble(error: KafkaError) -> anyhow::Result<String> {
         KafkaError::MessageConsumption(code) if is_outage(code) => {
             Ok("no broker can be reached".to_owned())
         }
-        KafkaError::MessageConsumption(code) => Ok(code.to_string()),
+        KafkaError::MessageConsumption(code) => Ok(words(code)),
         KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => bail!(
             "Another consumer came with the same group.instance.id, and the group goes on with that one. \
              Give each its own: -X group.instance.id=NAME."
@@ -307,6 +328,17 @@ fn has_moved_on(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::AssignmentLost
             // Fenced, and librdkafka knows already: the next look at the consumer says so.
             | RDKafkaErrorCode::Fatal
+    )
+}
+
+/// What was to be committed is gone.
+fn is_forgotten(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::GroupIdNotFound
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition
     )
 }
 

@@ -119,8 +119,12 @@ impl Crash {
         for _ in 0..self.count {
             let transaction = source.next(SystemTime::now());
             let sent = producer::send(&producer, &config.topic.name, &transaction).await?;
-            if sent == Sent::TimedOut {
-                bail!("The broker does not confirm the payments; is it still there?");
+            match sent {
+                Sent::Delivered { .. } => {}
+                Sent::TimedOut => {
+                    bail!("The broker does not confirm the payments. Is it still there?")
+                }
+                Sent::Refused(reason) => bail!("The broker refused a payment: {reason}."),
             }
         }
         Ok(topic.partitions())

@@ -7,7 +7,7 @@
 //!
 //! In the order of the lesson:
 //!
-//! * [`transaction`]: the fake payments, and [`producer`], which sends them.
+//! * [`transaction`]: the fake payments, and [`producer`], which sends them. [`record`]: a payment with its place.
 //! * [`batch`]: by size or by time; [`consumer`]: batches, rebalances, commits; [`pipeline`]: what is done with them.
 //! * [`settings`]: the `[lab]` section, BRAVO and ZULU.
 //! * [`rebalance`]: members join and leave a group; who gets which partition, by which strategy.
@@ -20,5 +20,6 @@ pub mod consumer;
 pub mod pipeline;
 pub mod producer;
 pub mod rebalance;
+pub mod record;
 pub mod settings;
 pub mod transaction;

@@ -3,29 +3,13 @@
 //! The order matters, and that is the point: `sum` before `validate` counts money that nobody has.
 
 use crate::audit::Ledger;
-use crate::consumer::Record;
+use crate::record::Record;
+use crate::settings::Step;
 use crate::transaction::{Currency, Transaction};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use shared::report;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-
-/// One step of the pipeline, by its name in `[lab] pipeline`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Step {
-    /// Turns away a payment of nothing, or to oneself. What it turns away takes no further step.
-    Validate,
-    /// Adds the amount in euros.
-    Enrich,
-    /// Counts payments and money by currency, for the last line.
-    Sum,
-    /// Prints a line for each payment.
-    Log,
-    /// Writes it into the ledger, the proof that it was processed.
-    Book,
-}
 
 /// The steps with what they remember.
 #[derive(Debug)]
@@ -51,7 +35,7 @@ pub struct Total {
 pub enum Outcome {
     /// Through all steps, with the line of each `log` step.
     Processed(Vec<String>),
-    /// Turned away by `validate`, or no transaction at all. The reason.
+    /// Rejected by `validate`, or no transaction at all. The reason.
     Rejected(String),
 }
 
@@ -76,6 +60,8 @@ impl Pipeline {
         let transaction = match &record.transaction {
             Ok(transaction) => transaction,
             Err(reason) => {
+                // The reason may quote the record.
+                let reason = report::text(reason.as_bytes());
                 return Ok(Outcome::Rejected(format!("it is no transaction ({reason})")));
             }
         };
@@ -133,6 +119,7 @@ impl fmt::Display for Item<'_> {
     /// `lab2[2]@7  Ada → Bob  12.50 CHF (13.37 EUR)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Transaction { amount, currency, from, to, .. } = self.transaction;
+        let [from, to] = [from, to].map(|name| report::text(name.as_bytes()));
         write!(f, "{}  {} {currency} from {from} to {to}", self.record.place(), money(*amount))?;
         match self.euros {
             Some(euros) => write!(f, " ({} EUR)", money(euros)),
@@ -141,7 +128,7 @@ impl fmt::Display for Item<'_> {
     }
 }
 
-/// Why this payment cannot be.
+/// Why this payment is not valid.
 fn fault(transaction: &Transaction) -> Option<String> {
     if transaction.amount == 0 {
         return Some("it pays nothing".to_owned());
@@ -207,11 +194,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_transaction_is_turned_away_with_the_reason() {
+    fn what_is_no_transaction_is_rejected_with_the_reason() {
         let mut record = record(1, Currency::Eur);
         record.transaction = Err("expected value at line 1 column 1".to_owned());
         let outcome = Pipeline::new(&[], None).process(&record).unwrap();
         let reason = "it is no transaction (expected value at line 1 column 1)";
         assert_eq!(outcome, Outcome::Rejected(reason.to_owned()));
+    }
+
+    #[test]
+    fn no_byte_of_a_record_moves_the_cursor() {
+        let mut sent = record(1, Currency::Eur);
+        let Ok(transaction) = &mut sent.transaction else { unreachable!("it is one") };
+        transaction.from = "\u{1b}[2J".to_owned();
+        let Outcome::Processed(lines) = Pipeline::new(&[Step::Log], None).process(&sent).unwrap()
+        else {
+            panic!("it is valid")
+        };
+        assert_eq!(lines, [r"lab2[2]@7  0.01 EUR from \u{1b}[2J to Bob"]);
+        // serde quotes what it does not know.
+        let json =
+            r#"{"id":"00000000-0000-0000-0000-000000000000","amount":1,"currency":"\u001b[2J"}"#;
+        sent.transaction = Transaction::parse(json.as_bytes());
+        let Outcome::Rejected(reason) = Pipeline::new(&[], None).process(&sent).unwrap() else {
+            panic!("it is not valid")
+        };
+        assert!(!reason.contains('\u{1b}'), "{reason:?}");
     }
 }

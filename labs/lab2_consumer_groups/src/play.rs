@@ -3,13 +3,11 @@
 use crate::{Tuning, connect};
 use clap::Args;
 use lab2_consumer_groups::child::{self, Child, Line};
-use lab2_consumer_groups::pipeline::Step;
-use lab2_consumer_groups::settings::{Lab, Name};
+use lab2_consumer_groups::settings::{Lab, Name, Step};
 use shared::config::{Config, Flags};
 use shared::report;
 use shared::shutdown::Shutdown;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::process::{ExitCode, ExitStatus};
 use tokio::sync::mpsc;
 
@@ -82,11 +80,10 @@ impl Play {
                 child::describe(status)
             ));
         }
-        // Under the ^C that the terminal shows.
-        let newline = if early.is_none() && std::io::stdout().is_terminal() { "\n" } else { "" };
         let sign = if plain { "" } else { "🛑 " };
         let dots = if plain { "..." } else { "…" };
-        report::data(format!("{newline}{sign}Stopping producer and consumer{dots}"))?;
+        // The terminal may have been closed. That must not keep the children from their orderly end.
+        let _ = report::data(format!("{sign}Stopping producer and consumer{dots}"));
 
         // The source first, so that the consumers see all that it sent; then both consumers at once.
         let mut code = early.map_or(0, |(_, status)| code_of(status));

@@ -5,7 +5,7 @@ use anyhow::bail;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
-use shared::client::Producer;
+use shared::client::{Producer, words};
 use std::time::Duration;
 
 /// How long the producer may take to deliver what it still has when it is stopped.
@@ -23,12 +23,14 @@ pub enum Sent {
     },
     /// Nobody knows whether the broker has it: the answer did not come within `message.timeout.ms`.
     TimedOut,
+    /// The broker refused it, for this reason.
+    Refused(String),
 }
 
 /// Sends one transaction, keyed by its payer.
 ///
 /// # Errors
-/// When the broker refuses it; another one would be refused as well.
+/// When this producer cannot send anything any more.
 pub async fn send(
     producer: &Producer,
     topic: &str,
@@ -43,8 +45,12 @@ pub async fn send(
         Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut), _)) => {
             Ok(Sent::TimedOut)
         }
+        Err((KafkaError::MessageProduction(code), _)) if code != RDKafkaErrorCode::Fatal => {
+            Ok(Sent::Refused(words(code)))
+        }
         Err((error, _)) => {
-            bail!("Transaction {} could not be sent to {topic}: {error}.", transaction.id)
+            let reason = producer.client().fatal_error().map_or(error.to_string(), |(_, why)| why);
+            bail!("The producer cannot go on: {reason}. Start it again.")
         }
     }
 }

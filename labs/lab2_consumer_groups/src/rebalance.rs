@@ -186,7 +186,7 @@ impl Group {
                         member.owns.sort_unstable();
                         member.settled = true;
                     }
-                    Rebalance::Revoked(partitions) => {
+                    Rebalance::Revoked(partitions) | Rebalance::Lost(partitions) => {
                         let revoked = indexes(&partitions);
                         member.owns.retain(|partition| !revoked.contains(partition));
                         if let Some(change) = changes.get_mut(&number) {

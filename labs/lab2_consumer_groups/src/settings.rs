@@ -1,6 +1,5 @@
 //! `[lab]`: what this lab's files can say, and what each of the two clients makes of it.
 
-use crate::pipeline::Step;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use shared::config::{Client, Config, ConfigError, Flags, Program};
@@ -16,8 +15,8 @@ pub const PROGRAM: Program<'static> = Program {
     defaults: &[(Client::Consumer, "enable.auto.commit", "false")],
 };
 
-/// `[lab]`. The defaults are those of `config_own_groups.toml`; with 3 s of waiting the batches come out as in a
-/// transcript with one transaction every 2 s: 1, 2, 1, 2.
+/// `[lab]`. The defaults are those of `config_own_groups.toml`. With one transaction every 2 s, some batches are full
+/// after 4 s, and others have only two transactions when their 5 s are over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lab {
@@ -46,7 +45,7 @@ impl Default for Lab {
         Self {
             interval: Duration::from_secs(2),
             batch_size: NonZeroUsize::new(3).expect("3 is not 0"),
-            batch_wait: Duration::from_secs(3),
+            batch_wait: Duration::from_secs(5),
             commit: Commit::Before,
             pipeline: vec![Step::Validate, Step::Enrich, Step::Sum],
             assignments: false,
@@ -73,6 +72,22 @@ impl fmt::Display for Commit {
             Self::After => "after",
         })
     }
+}
+
+/// One step of the pipeline, by its name in `[lab] pipeline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Rejects a payment of nothing, or to oneself. A rejected payment takes no further step.
+    Validate,
+    /// Adds the amount in euros.
+    Enrich,
+    /// Counts payments and money by currency, for the last line.
+    Sum,
+    /// Prints a line for each payment.
+    Log,
+    /// Writes it into the ledger, the proof that it was processed.
+    Book,
 }
 
 /// Consumer properties of one client alone, written as Kafka writes them: `bravo.group.id = "test_group_bravo"`.

@@ -7,12 +7,13 @@ use lab2_consumer_groups::audit::Ledger;
 use lab2_consumer_groups::batch::Ended;
 use lab2_consumer_groups::child;
 use lab2_consumer_groups::consumer::{Batch, Committed, Event, Reader};
-use lab2_consumer_groups::pipeline::{Outcome, Pipeline, Step};
+use lab2_consumer_groups::pipeline::{Outcome, Pipeline};
 use lab2_consumer_groups::producer::{self, Sent};
-use lab2_consumer_groups::settings::{Commit, Lab, Name};
+use lab2_consumer_groups::settings::{Commit, Lab, Name, Step};
 use lab2_consumer_groups::transaction::Source;
 use shared::client::{self, Rebalance};
 use shared::config::{Client, Config, Flags};
+use shared::keeper::Keeper;
 use shared::report;
 use shared::shutdown::Shutdown;
 use std::num::NonZeroU64;
@@ -101,7 +102,7 @@ impl Produce {
         if !self.leash.leash {
             let seed = seed.to_string();
             let detail = Some(("seed", seed.as_str()));
-            report::note(shared::banner(&config, Client::Producer, &cluster, &topic, detail));
+            report::note(shared::banner(&config, &cluster, &topic, detail));
         }
         report::data(format!(
             "Starting producer loop (interval: {})... Control+c to cancel the loop",
@@ -110,14 +111,19 @@ impl Produce {
         let tick = if self.flags.plain { "" } else { "✅ " };
         let producer = client::producer(&config)?;
         let mut source = Source::new(seed, self.faulty);
-        let (mut delivered, mut timed_out) = (0, 0);
+        let mut keeper = Keeper::start(&cluster, std::slice::from_ref(&config.topic));
+        let (mut delivered, mut failed) = (0, 0);
         // An interval of 0 is no interval: as fast as the broker answers.
         let mut pace = tokio::time::interval(config.lab.interval.max(Duration::from_nanos(1)));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.count.is_none_or(|count| delivered + timed_out < count) {
+        while self.count.is_none_or(|count| delivered + failed < count) {
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
+                sentence = keeper.news() => {
+                    report::note(sentence);
+                    continue;
+                }
                 _ = pace.tick() => {}
             }
             let transaction = source.next(SystemTime::now());
@@ -127,7 +133,7 @@ impl Produce {
                 sent = sending => sent?,
                 () = shutdown.requested() => {
                     let answer = producer::flush(&producer);
-                    if answer { delivered += 1 } else { timed_out += 1 }
+                    if answer { delivered += 1 } else { failed += 1 }
                     break;
                 }
             };
@@ -138,20 +144,24 @@ impl Produce {
                     report::data(format!("{tick}Sent transaction: {}", transaction.id))?;
                 }
                 Sent::TimedOut => {
-                    timed_out += 1;
+                    failed += 1;
                     report::note(format!(
-                        "Transaction {} was not confirmed within message.timeout.ms; is the broker there?",
+                        "Transaction {} was not confirmed within message.timeout.ms. Is the broker there?",
                         transaction.id
                     ));
                 }
+                Sent::Refused(reason) => {
+                    failed += 1;
+                    report::note(format!("Transaction {} was refused: {reason}.", transaction.id));
+                }
             }
         }
-        let unconfirmed = match timed_out {
+        let others = match failed {
             0 => String::new(),
-            timed_out => format!(", {timed_out} not confirmed"),
+            failed => format!(", {failed} not confirmed"),
         };
-        report::note(format!("Sent {}{unconfirmed}.", report::count(delivered, "transaction")));
-        Ok(if timed_out == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        report::note(format!("Sent {}{others}.", report::count(delivered, "transaction")));
+        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -176,12 +186,12 @@ impl Consume {
                 config.set(Client::Consumer, "enable.partition.eof", "true", "--exit-at-end")?;
             }
             if !self.leash.leash {
-                report::note(shared::banner(&config, Client::Consumer, &cluster, &topic, None));
+                report::note(shared::banner(&config, &cluster, &topic, None));
             }
             let ledger = self.ledger.as_deref().map(Ledger::open).transpose()?;
             let consumer = Consumer {
                 label: name.label(self.flags.plain),
-                reader: Reader::join(&config, self.exit_at_end)?,
+                reader: Reader::join(&config, &cluster, self.exit_at_end)?,
                 pipeline: Pipeline::new(&config.lab.pipeline, ledger),
                 commit: config.lab.commit,
                 assignments: config.lab.assignments,
@@ -237,6 +247,7 @@ impl Consumer {
                     ));
                 }
                 Event::Recovered => report::note(format!("{label} Records come again.")),
+                Event::News(sentence) => report::note(format!("{label} {sentence}")),
                 Event::End => break,
             }
             if shutdown.is_requested() {
@@ -287,7 +298,19 @@ impl Consumer {
                         Commit::After => "It was processed here already, and comes twice",
                     };
                     report::note(format!(
-                        "{} The commit was refused ({code}): the batch belongs to another member now. {consequence}.",
+                        "{} The commit was refused ({}): the batch belongs to another member now. {consequence}.",
+                        self.label,
+                        client::words(code)
+                    ));
+                    return Ok(false);
+                }
+                Committed::Forgotten => {
+                    let consequence = match self.commit {
+                        Commit::Before => "is not processed",
+                        Commit::After => "was processed already",
+                    };
+                    report::note(format!(
+                        "{} The commit was refused: the broker forgot the group and its topic. The batch {consequence}.",
                         self.label
                     ));
                     return Ok(false);
@@ -339,24 +362,15 @@ impl Consumer {
     }
 
     fn tell(&self, rebalance: &Rebalance, dropped: usize) {
-        let list = |partitions: &[(String, i32)]| {
-            partitions
-                .iter()
-                .map(|(topic, partition)| format!("{topic}[{partition}]"))
-                .collect::<Vec<_>>()
-                .join(", ")
+        let quiet = match rebalance {
+            Rebalance::Lost(_) | Rebalance::Failed(_) => false,
+            Rebalance::Revoked(none) if none.is_empty() => true,
+            Rebalance::Assigned(_) | Rebalance::Revoked(_) => !self.assignments && dropped == 0,
         };
-        let line = match rebalance {
-            Rebalance::Failed(reason) => format!("could not take part in the rebalance: {reason}"),
-            _ if !self.assignments && dropped == 0 => return,
-            Rebalance::Assigned(none) if none.is_empty() => {
-                "Assigned nothing: the group has more members than partitions".to_owned()
-            }
-            Rebalance::Assigned(partitions) => format!("Assigned {}", list(partitions)),
-            Rebalance::Revoked(none) if none.is_empty() => return,
-            Rebalance::Revoked(partitions) => format!("Revoked {}", list(partitions)),
-        };
-        report::note(format!("{} {line}", self.label));
+        if quiet {
+            return;
+        }
+        report::note(format!("{} {rebalance}", self.label));
         if dropped > 0 {
             report::note(format!(
                 "{} Dropped {} of the unfinished batch: the new owner reads them.",

@@ -227,8 +227,10 @@ async fn what_a_rebalance_takes_out_of_the_buffer_is_read_by_its_new_owner_alone
     // A batch of everything: until then it lies in the buffer.
     config.lab.batch_size = NonZeroUsize::new(12).unwrap();
     config.lab.batch_wait = Duration::from_secs(3600);
-    topic::ensure(&Cluster::connect(&config).await.unwrap(), &config.topic).await.unwrap();
-    let mut zulu = Reader::join(&Name::Zulu.configure(&config, &flags).unwrap(), false).unwrap();
+    let cluster = Cluster::connect(&config).await.unwrap();
+    topic::ensure(&cluster, &config.topic).await.unwrap();
+    let mut zulu =
+        Reader::join(&Name::Zulu.configure(&config, &flags).unwrap(), &cluster, false).unwrap();
     assert_eq!(next_event(&mut zulu, assigned).await, [0, 1, 2]);
     send(&config, 11).await;
     // Reads all eleven, and gives no batch.
@@ -238,7 +240,7 @@ async fn what_a_rebalance_takes_out_of_the_buffer_is_read_by_its_new_owner_alone
     }
 
     let bravo_config = Name::Bravo.configure(&config, &flags).unwrap();
-    let mut bravo = Reader::join(&bravo_config, false).unwrap();
+    let mut bravo = Reader::join(&bravo_config, &cluster, false).unwrap();
     let (dropped, shares) = {
         let bravos = next_event(&mut bravo, assigned);
         let zulus = async {
@@ -278,10 +280,11 @@ async fn a_commit_is_what_the_audit_sees() {
     let (mut config, flags) =
         configured(&broker, &topic, OWN_GROUPS, &[("group.id", topic.as_str())]);
     config.lab.batch_size = NonZeroUsize::new(1).unwrap();
-    topic::ensure(&Cluster::connect(&config).await.unwrap(), &config.topic).await.unwrap();
+    let cluster = Cluster::connect(&config).await.unwrap();
+    topic::ensure(&cluster, &config.topic).await.unwrap();
     send(&config, 1).await;
     let config = Name::Bravo.configure(&config, &flags).unwrap();
-    let mut reader = Reader::join(&config, false).unwrap();
+    let mut reader = Reader::join(&config, &cluster, false).unwrap();
     let batch = next_event(&mut reader, batch).await;
     let place = (batch.records[0].partition, batch.records[0].offset);
 
@@ -303,12 +306,13 @@ async fn a_member_whose_place_was_taken_can_neither_commit_nor_go_on() {
     let more = [("group.id", topic.as_str()), ("heartbeat.interval.ms", "200")];
     let (mut config, flags) = configured(&broker, &topic, ONE_GROUP, &more);
     config.lab.batch_size = NonZeroUsize::new(1).unwrap();
-    topic::ensure(&Cluster::connect(&config).await.unwrap(), &config.topic).await.unwrap();
+    let cluster = Cluster::connect(&config).await.unwrap();
+    topic::ensure(&cluster, &config.topic).await.unwrap();
     send(&config, 1).await;
     let config = Name::Bravo.configure(&config, &flags).unwrap();
-    let mut first = Reader::join(&config, false).unwrap();
+    let mut first = Reader::join(&config, &cluster, false).unwrap();
     let read = next_event(&mut first, batch).await;
-    let mut second = Reader::join(&config, false).unwrap();
+    let mut second = Reader::join(&config, &cluster, false).unwrap();
     next_event(&mut second, assigned).await;
 
     assert!(matches!(first.commit(&read).unwrap(), Committed::Refused(_)));

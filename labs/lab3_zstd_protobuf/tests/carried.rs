@@ -3,12 +3,13 @@
 
 use lab3_zstd_protobuf::event::{Format, UserEvent};
 use lab3_zstd_protobuf::generate::{events, noise};
-use lab3_zstd_protobuf::receive::{Limits, Step, receive};
+use lab3_zstd_protobuf::receive::{Step, receive};
 use lab3_zstd_protobuf::send::{Failure, Producer, Record, Tally, WhenFull};
 use lab3_zstd_protobuf::stored::{Codec, stored};
 use lab3_zstd_protobuf::{CONSUMER, Lab, PRODUCER};
 use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
+use shared::consume::Limits;
 use shared::shutdown::Shutdown;
 use shared::testing::{TestBroker, unique};
 use std::collections::BTreeMap;
@@ -53,14 +54,14 @@ async fn read(config: &Config<Lab>) -> (Vec<UserEvent>, u64) {
     };
     let mut config: Config<Lab> = Config::load(&CONSUMER, &flags).unwrap();
     config.set(Client::Consumer, "group.id", &config.topic.name.clone(), "test").unwrap();
-    let (consumer, rebalances) = shared::client::consumer(&config, None).unwrap();
+    let cluster = Cluster::connect(&config).await.unwrap();
     let (_trigger, shutdown) = Shutdown::by_hand();
     let mut events = Vec::new();
-    let limits = Limits { at_end: true, max_messages: None };
-    let read = receive(consumer, rebalances, &config.topic.name, limits, &shutdown, |step| {
+    let limits = Limits { at_end: true, ..Limits::default() };
+    let read = receive(&config, &cluster, limits, &shutdown, |step| {
         match step {
             Step::Received(received) => events.extend(received.event),
-            Step::Trouble(trouble) => panic!("{trouble}"),
+            Step::News(sentence) => panic!("{sentence}"),
         }
         Ok(())
     })

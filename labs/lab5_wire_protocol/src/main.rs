@@ -168,7 +168,7 @@ async fn run(
 ) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::connect(&config).await?;
     let provisioned = ready::topic(&cluster, &config).await?;
-    report::note(shared::banner(&config, Client::Consumer, &cluster, &provisioned, None));
+    report::note(shared::banner(&config, &cluster, &provisioned, None));
     // A topic that was there before may have another number; stage 7 shares out what there is.
     config.topic.partitions = provisioned.partitions();
     match command {

@@ -174,6 +174,15 @@ impl File<'_> {
 
     fn toml_error(&self, error: &toml::de::Error) -> ConfigError {
         let message = error.message();
+        let message = message.split('\n').next().unwrap_or(message);
+        let Some(span) = error.span() else {
+            return ConfigError(format!("{}: {message}", self.path.display()));
+        };
+        if let Some(expected) = expected(message) {
+            let value = self.text.get(span.clone()).unwrap_or_default();
+            let name = self.name_before(span.start);
+            return self.error(span, &format!("{name} = {value}: the value must be {expected}"));
+        }
         // TOML sees `a.b = 1` and `a.b.c = 2` as a value and a table of one name. Kafka has such names:
         // group.protocol and group.protocol.type.
         let both = if message.contains("extend") || message.contains("dotted key") {
@@ -181,11 +190,14 @@ impl File<'_> {
         } else {
             ""
         };
-        let message = message.split('\n').next().unwrap_or(message);
-        match error.span() {
-            Some(span) => self.error(span, &format!("{message}{both}")),
-            None => ConfigError(format!("{}: {message}{both}", self.path.display())),
-        }
+        self.error(span, &format!("{message}{both}"))
+    }
+
+    /// `partitions` in the line `partitions = "three"`.
+    fn name_before(&self, value: usize) -> &str {
+        let before = self.text.get(..value).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        line.trim_end().trim_end_matches('=').trim()
     }
 
     fn error(&self, at: Range<usize>, sentence: &str) -> ConfigError {
@@ -196,4 +208,26 @@ impl File<'_> {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         Origin::File { path: self.path.to_owned(), line: before.matches('\n').count() + 1 }
     }
+}
+
+/// What serde wanted to see instead of a value, in words; `None` when the message is about something else.
+fn expected(message: &str) -> Option<String> {
+    if message.starts_with("unknown variant ") {
+        let (_, names) = message.split_once(", expected ")?;
+        return Some(names.replace('`', ""));
+    }
+    let is_about_a_value =
+        ["invalid type: ", "invalid value: "].iter().any(|start| message.starts_with(start));
+    let (_, wanted) = message.split_once(", expected ").filter(|_| is_about_a_value)?;
+    Some(match wanted {
+        "i8" | "i16" | "i32" | "i64" => "a whole number, as in 3".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        wanted if wanted.contains("nonzero") => "a whole number, 1 or more".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a string" => "a text in quotes".to_owned(),
+        "a duration" => "a time, as in \"2s\" or \"500ms\"".to_owned(),
+        "a sequence" => "a list, as in [\"a\", \"b\"]".to_owned(),
+        other => other.to_owned(),
+    })
 }

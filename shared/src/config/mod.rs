@@ -14,9 +14,10 @@
 //! group.id = "lab1-keyed"
 //! ```
 //!
-//! Later wins: built-in defaults < the file < `.env` < the environment < flags. The environment is read for the
-//! broker's address only (`KAFKA_BOOTSTRAP_SERVERS`, else `KAFKA_BROKER`, else `KAFKA_HOST_IP` with port 9092): dots
-//! and underscores cannot be told apart in the name of a variable, so any other property is given by `-X name=value`.
+//! If a value is set in several places, the last of these wins: built-in defaults, the file, `.env`, the environment,
+//! flags. The environment is read for the broker's address only (`KAFKA_BOOTSTRAP_SERVERS`, else `KAFKA_BROKER`, else
+//! `KAFKA_HOST_IP` with port 9092). Dots and underscores cannot be told apart in the name of a variable, so any other
+//! property is given by `-X name=value`.
 //!
 //! Every value knows where it came from ([`Setting::origin`]), a name that nobody knows is refused, and librdkafka
 //! itself is asked about each value before a client is made.
@@ -33,7 +34,7 @@ use document::Document;
 use rdkafka::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,8 @@ pub const DEFAULT_BOOTSTRAP_SERVERS: &str = "127.0.0.1:9092";
 /// Everything a lab's program was told.
 #[derive(Debug, Clone)]
 pub struct Config<L> {
+    /// The file, by its name alone.
+    file: String,
     /// `[topic]`.
     pub topic: Topic,
     /// `[lab]`: what this lab alone understands.
@@ -262,7 +265,9 @@ impl<L: Lab> Config<L> {
         surroundings: &Surroundings,
     ) -> Result<Self, ConfigError> {
         let file = Document::<L>::parse(path, text)?;
+        let name = path.file_name().unwrap_or(path.as_os_str());
         let mut config = Self {
+            file: name.to_string_lossy().into_owned(),
             topic: Topic::new("", 3),
             lab: file.lab,
             lab_origins: file.lab_origins,
@@ -285,8 +290,16 @@ impl<L: Lab> Config<L> {
         )?;
         config.put(Section::Kafka, "client.id", program.name, Origin::Default)?;
         // While librdkafka waits before it tries to connect again, by default up to 10 s, it does not look at
-        // message.timeout.ms either: whoever stops a broker would wait twice as long for the failure.
+        // message.timeout.ms either: a message to a stopped broker would fail only after twice that time.
         config.put(Section::Kafka, "reconnect.backoff.max.ms", "1000", Origin::Default)?;
+        // A consumer whose topic is missing gets no partitions, and looks for the topic again only with the next refresh
+        // of its metadata. librdkafka's own interval is five minutes.
+        config.put(
+            Section::Kafka,
+            "topic.metadata.refresh.interval.ms",
+            "2000",
+            Origin::Default,
+        )?;
         for (client, name, value) in program.defaults {
             config.put(Section::Of(*client), name, value, Origin::Default)?;
         }
@@ -401,6 +414,18 @@ impl<L> Config<L> {
         self.put(Section::Of(client), name, value, Origin::Flag(flag.to_owned()))
     }
 
+    /// The file, and the properties that flags have set: `config_keyed.toml, -X acks=1`.
+    pub(crate) fn source(&self) -> String {
+        let by_flags = self.properties.values().flatten().filter_map(|(name, setting)| {
+            let flag = format!("-X {name}");
+            let shown = property::shown(name, setting);
+            (setting.origin == Origin::Flag(flag.clone())).then(|| format!("{flag}={shown}"))
+        });
+        // One of every client stands in each section.
+        let by_flags: BTreeSet<String> = by_flags.collect();
+        [self.file.clone()].into_iter().chain(by_flags).collect::<Vec<_>>().join(", ")
+    }
+
     /// The address of the broker, as it was given.
     pub fn bootstrap_servers(&self) -> &str {
         self.properties[&Section::Kafka]
@@ -456,6 +481,12 @@ impl<L> Config<L> {
                 return Err(ConfigError::at(&origin, &sentence));
             }
             _ => {}
+        }
+        if value.trim().is_empty()
+            && let Some(example) = property::needs_a_value(name)
+        {
+            let sentence = format!("{name} is empty; give a value, as in {example}");
+            return Err(ConfigError::at(&origin, &sentence));
         }
         property::check(name, value).map_err(|sentence| ConfigError::at(&origin, &sentence))?;
         let setting = Setting { value: value.to_owned(), origin };

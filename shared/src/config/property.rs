@@ -76,6 +76,15 @@ pub(super) fn check(name: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// A property that librdkafka takes without a value, though nothing works then: an example of one.
+pub(super) fn needs_a_value(name: &str) -> Option<&'static str> {
+    match name {
+        "bootstrap.servers" | "metadata.broker.list" => Some("127.0.0.1:9092"),
+        "group.id" => Some("lab1-keyed"),
+        _ => None,
+    }
+}
+
 /// Is it what librdkafka does anyway? It knows that `acks = all` is `-1`.
 pub(crate) fn is_default(name: &str, value: &str) -> bool {
     let set = ClientConfig::new().set(name, value).create_native_config();
@@ -115,7 +124,12 @@ fn unknown(name: &str) -> String {
     if let Some((_, translation)) = JAVA.iter().find(|(java, _)| *java == name) {
         return format!("{name} is a name of the Java client; {translation}");
     }
-    match nearest(name, known().map(|(known, _)| known)) {
+    // `group` is the beginning of some names, and the shortest of them is `group.id`.
+    let longer = known()
+        .map(|(known, _)| known)
+        .filter(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+    let near = longer.min_by_key(|known| known.len());
+    match near.or_else(|| nearest(name, known().map(|(known, _)| known))) {
         Some(near) => format!("librdkafka has no property {name}; did you mean {near}?"),
         None => format!("librdkafka has no property {name}"),
     }
@@ -163,6 +177,10 @@ mod tests {
         assert_eq!(
             owner("completely.different").unwrap_err(),
             "librdkafka has no property completely.different"
+        );
+        assert_eq!(
+            owner("group").unwrap_err(),
+            "librdkafka has no property group; did you mean group.id?"
         );
         assert!(owner("buffer.memory").unwrap_err().contains("queue.buffering.max.kbytes"));
     }

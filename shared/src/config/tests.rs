@@ -6,6 +6,15 @@ use serde::Deserialize;
 struct TestLab {
     mode: String,
     batch: u32,
+    way: Way,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Way {
+    #[default]
+    Left,
+    Right,
 }
 
 const PROGRAM: Program<'_> = Program {
@@ -60,7 +69,7 @@ fn value(config: &Config<TestLab>, client: Client, name: &str) -> String {
 fn a_file_is_understood() {
     let config = resolve(FILE).unwrap();
     assert_eq!((config.topic.name.as_str(), config.topic.partitions), ("t", 6));
-    assert_eq!(config.lab, TestLab { mode: "keyed".into(), batch: 0 });
+    assert_eq!(config.lab, TestLab { mode: "keyed".into(), ..TestLab::default() });
     assert_eq!(config.bootstrap_servers(), "file:1");
     assert_eq!(value(&config, Client::Producer, "linger.ms"), "7");
     assert_eq!(value(&config, Client::Producer, "acks"), "all");
@@ -149,6 +158,28 @@ fn later_layers_win() {
 }
 
 #[test]
+fn an_address_or_a_group_without_a_value_is_refused() {
+    let flags = Flags { bootstrap_server: Some(String::new()), ..Flags::default() };
+    assert_eq!(
+        resolve_with(FILE, &flags, &[], &[]).unwrap_err().to_string(),
+        "--bootstrap-server: bootstrap.servers is empty; give a value, as in 127.0.0.1:9092."
+    );
+    let mut config = resolve(FILE).unwrap();
+    assert_eq!(
+        config.set(Client::Consumer, "group.id", "", "--group").unwrap_err().to_string(),
+        "--group: group.id is empty; give a value, as in lab1-keyed."
+    );
+}
+
+#[test]
+fn the_source_is_the_file_with_what_flags_have_changed() {
+    let properties = vec![("linger.ms".into(), "9".into()), ("client.id".into(), "me".into())];
+    let flags = Flags { properties, ..Flags::default() };
+    let config = resolve_with(FILE, &flags, &[], &[]).unwrap();
+    assert_eq!(config.source(), "lab.toml, -X client.id=me, -X linger.ms=9");
+}
+
+#[test]
 fn a_property_flag_goes_to_the_client_that_owns_it() {
     let flags = |name: &str, value: &str| Flags {
         properties: vec![(name.into(), value.into())],
@@ -189,7 +220,7 @@ fn what_nobody_knows_is_refused_with_the_nearest_name() {
     );
     assert_eq!(
         refused("[lab]\nzzz = 1\n"),
-        "lab.toml:4: there is no key zzz in [lab]; known: mode, batch."
+        "lab.toml:4: there is no key zzz in [lab]; known: mode, batch, way."
     );
     assert!(
         refused("[prodcer]\n")
@@ -215,7 +246,18 @@ fn what_nobody_knows_is_refused_with_the_nearest_name() {
 
 #[test]
 fn wrong_values_of_our_own_are_refused_with_their_line() {
-    assert!(refused("[lab]\nbatch = \"many\"\n").starts_with("lab.toml:4: "));
+    assert_eq!(
+        refused("[lab]\nbatch = \"many\"\n"),
+        "lab.toml:4: batch = \"many\": the value must be a whole number, 0 or more."
+    );
+    assert_eq!(
+        refused("partitions = \"three\"\n"),
+        "lab.toml:3: partitions = \"three\": the value must be a whole number, as in 3."
+    );
+    assert_eq!(
+        refused("[lab]\nway = \"up\"\n"),
+        "lab.toml:4: way = \"up\": the value must be left or right."
+    );
     assert_eq!(
         resolve("[topic]\nname = \"t\"\npartitions = 0\n").unwrap_err().to_string(),
         "lab.toml:3: a topic has 1 partition or more."

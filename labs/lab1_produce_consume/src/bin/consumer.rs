@@ -1,12 +1,14 @@
 //! Reads the topic as a member of a consumer group. Ctrl-C ends it.
 
 use clap::Parser;
-use lab1_produce_consume::consume::{self, Event, From, Limits, Received};
+use lab1_produce_consume::consume::Received;
 use lab1_produce_consume::{CHOSEN_BY, CONSUMER, Lab};
 use rdkafka::Offset;
 use serde_json::json;
-use shared::client::{self, Cluster, Rebalance};
+use shared::client::Cluster;
 use shared::config::{Client, Config, Flags};
+use shared::consume::{Event, From, Limits, consume};
+use shared::report::Partitions;
 use shared::shutdown::Shutdown;
 use shared::{report, topic};
 use std::process::ExitCode;
@@ -81,45 +83,38 @@ async fn consumer(args: &Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
 
     let cluster = Cluster::connect(&config).await?;
     let topic = topic::ensure(&cluster, &config.topic).await?;
-    report::note(shared::banner(&config, Client::Consumer, &cluster, &topic, None));
+    args.partition.map_or(Ok(()), |partition| topic.has(partition))?;
+    report::note(shared::banner(&config, &cluster, &topic, None));
 
     let start = args.from_beginning.then_some(Offset::Beginning);
-    let from = args.partition.map_or(From::Group, |partition| From::Partition(partition, start));
+    let from = match args.partition {
+        Some(partition) => From::Partition(partition, start),
+        None => From::Group(start),
+    };
     let limits = Limits {
         max_messages: args.max_messages,
         at_end: args.exit_at_end,
         idle: args.idle_timeout,
     };
-    let (consumer, rebalances) = client::consumer(&config, start)?;
-    let name = &config.topic.name;
-    let read =
-        consume::consume(
-            consumer,
-            rebalances,
-            name,
-            from,
-            limits,
-            &shutdown,
-            |event| match event {
-                Event::Message(message) => report::data(match args.output {
+    let mut read = Partitions::default();
+    consume(&config, &cluster, from, limits, &shutdown, |event| {
+        match event {
+            Event::Message(message) => {
+                let message = Received::from(message);
+                read.add(message.partition, message.offset);
+                report::data(match args.output {
                     Output::Text => line(&message, args.flags.plain),
                     Output::Json => object(&message),
-                }),
-                Event::Rebalance(rebalance) => {
-                    report::note(rebalance_line(&rebalance));
-                    Ok(())
-                }
-                Event::Trouble(sentence) => {
-                    report::note(format!("{sentence}."));
-                    Ok(())
-                }
-            },
-        )
-        .await?;
-    report::note(
-        format!("Read {}.\n{}", report::count(read.records(), "message"), read.lines(name))
-            .trim_end(),
-    );
+                })?;
+            }
+            Event::Rebalance(rebalance) => report::note(rebalance),
+            Event::News(sentence) => report::note(sentence),
+        }
+        Ok(())
+    })
+    .await?;
+    let count = report::count(read.records(), "message");
+    report::note(format!("Read {count}.\n{}", read.lines(&config.topic.name)).trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,25 +136,9 @@ fn object(message: &Received) -> String {
     };
     let headers: serde_json::Map<_, _> =
         message.headers.iter().map(|(name, value)| (name.clone(), json!(text(value)))).collect();
-    json!({
+    let object = json!({
         "topic": message.topic, "partition": message.partition, "offset": message.offset,
         "timestamp": message.timestamp, "key": text(&message.key), "value": text(&message.value), "headers": headers,
-    })
-    .to_string()
-}
-
-fn rebalance_line(rebalance: &Rebalance) -> String {
-    let list = |partitions: &[(String, i32)]| {
-        let names: Vec<String> =
-            partitions.iter().map(|(topic, partition)| format!("{topic}[{partition}]")).collect();
-        names.join(" ")
-    };
-    match rebalance {
-        Rebalance::Assigned(partitions) if partitions.is_empty() => {
-            "assigned nothing: the group has more members than the topic has partitions".to_owned()
-        }
-        Rebalance::Assigned(partitions) => format!("assigned {}", list(partitions)),
-        Rebalance::Revoked(partitions) => format!("revoked {}", list(partitions)),
-        Rebalance::Failed(reason) => format!("The group could not be joined: {reason}."),
-    }
+    });
+    report::json(&object.to_string())
 }

@@ -4,11 +4,11 @@ use clap::Parser;
 use lab1_produce_consume::produce::{self, Event, Plan, Report, Sent};
 use lab1_produce_consume::{Lab, PRODUCER};
 use shared::client::{self, Cluster};
-use shared::config::{Client, Config, Flags};
+use shared::config::{Config, Flags};
+use shared::keeper::Keeper;
 use shared::report;
 use shared::shutdown::Shutdown;
 use shared::{input, topic};
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Send each line of the input as a message
@@ -37,22 +37,22 @@ async fn producer(args: &Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
 
     let cluster = Cluster::connect(&config).await?;
     let topic = topic::ensure(&cluster, &config.topic).await?;
-    let plan = Plan::new(&config, topic.partitions(), args.partition)?;
-    report::note(shared::banner(
-        &config,
-        Client::Producer,
-        &cluster,
-        &topic,
-        Some(("mode", &plan.describe())),
-    ));
-    if input::is_terminal() {
-        report::note("Type lines such as `u1 click 10`. Ctrl-D ends.");
-    }
+    args.partition.map_or(Ok(()), |partition| topic.has(partition))?;
+    let plan = Plan::new(&config, topic.partitions(), args.partition);
+    report::note(shared::banner(&config, &cluster, &topic, Some(("mode", &plan.describe()))));
+    report::note("Each line becomes a message, as in `u1 click 10`. Ctrl-D ends the input.");
 
     let producer = client::producer(&config)?;
-    let sent = produce::produce(&producer, &plan, input::lines(), &shutdown, |event| match event {
+    let keeper = Keeper::start(&cluster, std::slice::from_ref(&config.topic));
+    let lines = input::lines();
+    let sent = produce::produce(&producer, &plan, keeper, lines, &shutdown, |event| match event {
         Event::Report(report) => report::data(line(&plan, &report, args.flags.plain)),
-        Event::Idle => prompt(),
+        Event::News(sentence) => {
+            report::note(sentence);
+            Ok(())
+        }
+        // Not while a report is on its way: it would be printed into the line that is being typed.
+        Event::Idle => input::prompt(),
     })
     .await?;
     summary(&plan, &sent);
@@ -61,7 +61,7 @@ async fn producer(args: &Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
 
 /// `u1 click 10 → lab1[2]@0  key=u1 crc32 % 3 = 2`
 fn line(plan: &Plan, Report { line, key, choice, result }: &Report, plain: bool) -> String {
-    let line = shortened(&report::text(line));
+    let line = shortened(&report::text(line), line.len());
     let arrow = report::arrow(plain);
     let place = match result {
         Ok((partition, offset)) => report::place(&plan.topic, *partition, *offset),
@@ -72,22 +72,12 @@ fn line(plan: &Plan, Report { line, key, choice, result }: &Report, plain: bool)
 }
 
 /// A line that fills the screen would hide what became of it.
-fn shortened(line: &str) -> String {
+fn shortened(line: &str, bytes: usize) -> String {
     const SHOWN: usize = 100;
     match line.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}… ({} bytes)", &line[..end], line.len()),
+        Some((end, _)) => format!("{}… ({bytes} bytes)", &line[..end]),
         None => line.to_owned(),
     }
-}
-
-/// Shown while nothing is on its way, so that no report is printed into a line that is being typed.
-fn prompt() -> io::Result<()> {
-    if input::is_terminal() {
-        let mut stderr = io::stderr();
-        write!(stderr, "> ")?;
-        stderr.flush()?;
-    }
-    Ok(())
 }
 
 fn summary(plan: &Plan, Sent { delivered, failed, unknown }: &Sent) {

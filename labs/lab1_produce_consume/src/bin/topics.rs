@@ -1,4 +1,4 @@
-//! Makes the lab's topic, or forgets everything the lab did.
+//! Makes the lab's topic, gives it more partitions, or forgets everything the lab did.
 
 use clap::Parser;
 use lab1_produce_consume::{Lab, TOPICS};
@@ -27,6 +27,10 @@ struct Args {
     /// With --reset: only say whether somebody uses them, and delete nothing
     #[arg(long, requires = "reset")]
     check: bool,
+
+    /// Give the topic more partitions: so many in all
+    #[arg(long, value_name = "N", conflicts_with = "reset")]
+    partitions: Option<i32>,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,14 @@ async fn topics(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         made.delete(&cluster).await?;
+    }
+    if let Some(partitions) = args.partitions {
+        let name = &config.topic.name;
+        let before = topic::grow(&cluster, name, partitions).await?;
+        report::data(format!(
+            "Topic {name} has {partitions} partitions now, instead of {before}."
+        ))?;
+        return Ok(ExitCode::SUCCESS);
     }
     let provisioned = topic::ensure(&cluster, &config.topic).await?;
     report::data(&provisioned)?;

@@ -2,9 +2,10 @@
 
 use clap::{Parser, ValueEnum};
 use lab3_zstd_protobuf::event::{Format, UserEvent, name_of};
-use lab3_zstd_protobuf::receive::{Limits, Received, Step, receive};
+use lab3_zstd_protobuf::receive::{Received, Step, receive};
 use lab3_zstd_protobuf::{CONSUMER, Lab};
 use shared::config::{Client, Config, Flags};
+use shared::consume::Limits;
 use shared::{report, topic};
 use std::process::ExitCode;
 
@@ -54,25 +55,20 @@ fn main() -> ExitCode {
         }
         let cluster = shared::client::Cluster::connect(&config).await?;
         let provisioned = topic::ensure(&cluster, &config.topic).await?;
-        report::note(shared::banner(&config, Client::Consumer, &cluster, &provisioned, None));
-        let (consumer, rebalances) = shared::client::consumer(&config, None)?;
-        let limits = Limits { max_messages: args.max_messages, at_end: args.exit_at_end };
-        let read =
-            receive(
-                consumer,
-                rebalances,
-                &config.topic.name,
-                limits,
-                &shutdown,
-                |step| match step {
-                    Step::Received(received) => print(&received, args.output, args.flags.plain),
-                    Step::Trouble(sentence) => {
-                        report::note(sentence);
-                        Ok(())
-                    }
-                },
-            )
-            .await?;
+        report::note(shared::banner(&config, &cluster, &provisioned, None));
+        let limits = Limits {
+            max_messages: args.max_messages,
+            at_end: args.exit_at_end,
+            ..Limits::default()
+        };
+        let read = receive(&config, &cluster, limits, &shutdown, |step| match step {
+            Step::Received(received) => print(&received, args.output, args.flags.plain),
+            Step::News(sentence) => {
+                report::note(sentence);
+                Ok(())
+            }
+        })
+        .await?;
         let events = report::count(read.events, "event");
         let others = match read.others {
             0 => String::new(),

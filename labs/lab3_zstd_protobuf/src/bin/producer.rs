@@ -71,13 +71,7 @@ fn main() -> ExitCode {
         }
         let topic = topic::ensure(&cluster, &config.topic).await?;
         let what = format!("{} from seed {}", args.events, args.seed);
-        report::note(shared::banner(
-            &config,
-            Client::Producer,
-            &cluster,
-            &topic,
-            Some(("events", &what)),
-        ));
+        report::note(shared::banner(&config, &cluster, &topic, Some(("events", &what))));
 
         let count = usize::try_from(args.events)?;
         let shown = count <= SHOWN;

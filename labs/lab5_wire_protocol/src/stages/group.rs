@@ -215,7 +215,7 @@ async fn assigned(
                 lab.story.say(format!("rdkafka: assigned {numbers:?}"));
                 return Ok(numbers);
             }
-            Rebalance::Revoked(partitions) => {
+            Rebalance::Revoked(partitions) | Rebalance::Lost(partitions) => {
                 let numbers: Vec<i32> =
                     partitions.into_iter().map(|(_, partition)| partition).collect();
                 lab.story.say(format!("rdkafka: revoked {numbers:?}"));
