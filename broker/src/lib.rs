@@ -29,8 +29,10 @@ mod api;
 mod cluster;
 mod error;
 mod error_code;
+mod event;
 mod group;
 mod log;
+mod machine;
 mod server;
 mod settings;
 #[cfg(test)]

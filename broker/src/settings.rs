@@ -104,8 +104,8 @@ settings! {
         "Replicas of a topic. There is one node, so it is 1.";
     "fetch.max.bytes" fetch_max_bytes: i32 = 57_671_680, |v| *v >= 1024,
         "The most bytes of one Fetch answer, 1024 or more; a first batch that is longer is sent all the same.";
-    "group.initial.rebalance.delay.ms" group_initial_rebalance_delay_ms: i32 = 0, |v| *v >= 0,
-        "How long a new group waits for more members before its first rebalance. Kafka waits 3000 ms; here it is 0.";
+    "group.initial.rebalance.delay.ms" group_initial_rebalance_delay_ms: i32 = 65, |v| *v >= 0,
+        "How long, in ms, a new group waits for more members before its first rebalance. Kafka's own default is 3000.";
     "group.max.session.timeout.ms" group_max_session_timeout_ms: i32 = 1_800_000, |v| *v > 0,
         "The longest session.timeout.ms that a consumer may ask for.";
     "group.max.size" group_max_size: i32 = i32::MAX, |v| *v > 0,

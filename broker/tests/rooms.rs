@@ -12,6 +12,7 @@ use std::{
 /// What a room that only decides must not know.
 const PURE: &[&str] = &[
     "tokio",
+    "tracing",
     "parking_lot",
     "kafka_protocol",
     "crate::wire",
@@ -21,7 +22,7 @@ const PURE: &[&str] = &[
 ];
 
 /// What of the crate a pure room may name, besides itself.
-const PURE_NAMES: &[&str] = &["error_code", "time"];
+const PURE_NAMES: &[&str] = &["error_code", "event", "machine", "time"];
 
 /// Words about time, and the only files and folders that they may stand in.
 const TIME: &[(&str, &[&str], &str)] = &[
@@ -66,8 +67,9 @@ const RULES: &[(&str, &[&str], &str)] = &[
         &["kafka_protocol", "crate::wire", "crate::api", "crate::server", "tokio::net"],
         "it holds the state and knows no message",
     ),
-    ("log", PURE, "it is pure: time is an argument"),
-    ("group", PURE, "it is pure: time is an argument"),
+    ("event", PURE, "it is pure: it says what can happen, and tells nobody"),
+    ("log", PURE, "it is pure: time is an argument, and what happens is told as an event"),
+    ("group", PURE, "it is pure: time is an argument, and what happens is told as an event"),
     (
         "trace",
         &[

@@ -1,80 +1,71 @@
-//! The groups as the connections share them: one owner each, with its lock, the requests that wait for it, and
-//! its timer. What a group decides is in `group`; here it is carried out.
+//! All groups of the broker, by their ids. Each has an [`Owner`]; what a group decides is in `group`.
 //!
-//! No lock is held while something waits. A join or a sync that waits is woken by the step that answers it;
-//! when its connection goes, only the waiting ends. The group still counts the member in until its time-out,
-//! as Kafka does, which does not notice a connection that goes meanwhile either.
+//! A member whose connection has gone is still counted in until its time-out, as Kafka does, which does not
+//! notice a connection that goes meanwhile either.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Weak},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
-    task::AbortHandle,
-};
 
-use super::Clock;
+use super::owner::{Owner, Surroundings};
 use crate::{
     error_code::ErrorCode,
+    event::TopicEvent,
     group::{
-        self, Committer, Effect, Group, Join, JoinAnswer, Leaving, Left, NewOffset, Refused,
-        RequestId, Sync, SyncAnswer,
+        Answer, Committer, Group, GroupSettings, JoinAnswer, JoinError, JoinRequest, Leaving, Left,
+        NewOffset, SyncAnswer, SyncRequest,
     },
     settings::Settings,
-    time::Moment,
 };
 
-/// All groups of the broker, which coordinates every one of them.
+/// The groups. This broker coordinates every one of them. The lock of the map is never held while a group's
+/// own lock is taken, so that a busy group holds up nobody but its own members.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    settings: group::Settings,
-    clock: Clock,
-    runtime: Handle,
-    all: Mutex<BTreeMap<String, Arc<Coordinator>>>,
+    settings: GroupSettings,
+    surroundings: Surroundings,
+    all: Mutex<BTreeMap<String, Arc<Owner<Group>>>>,
 }
 
 impl Groups {
-    pub(crate) fn new(settings: &Settings, clock: Clock, runtime: Handle) -> Self {
-        let settings = group::Settings {
+    pub(crate) fn new(settings: &Settings, surroundings: Surroundings) -> Self {
+        let size = |bytes| usize::try_from(bytes).unwrap_or(0);
+        let settings = GroupSettings {
             initial_rebalance_delay: settings.group_initial_rebalance_delay_ms.into(),
             min_session_timeout: settings.group_min_session_timeout_ms.into(),
             max_session_timeout: settings.group_max_session_timeout_ms.into(),
-            max_size: usize::try_from(settings.group_max_size).unwrap_or(0),
-            offset_metadata_max: usize::try_from(settings.offset_metadata_max_bytes).unwrap_or(0),
+            max_size: size(settings.group_max_size),
+            offset_metadata_max: size(settings.offset_metadata_max_bytes),
+            max_record_size: size(settings.message_max_bytes),
         };
-        Self { settings, clock, runtime, all: Mutex::default() }
+        Self { settings, surroundings, all: Mutex::default() }
     }
 
     /// Joins a group, and waits until its generation begins. A client without a member id makes the group.
-    pub(crate) async fn join(&self, group_id: &str, join: Join) -> JoinAnswer {
+    pub(crate) async fn join(&self, group_id: &str, join: JoinRequest) -> JoinAnswer {
         join.check(&self.settings)?;
         let is_new = join.member_id.is_empty();
-        let Some(coordinator) = self.find(group_id, is_new) else {
-            return Err(Refused { error: ErrorCode::UnknownMemberId, member_id: join.member_id });
+        let Some(group) = self.find(group_id, is_new) else {
+            return Err(JoinError { error: ErrorCode::UnknownMemberId, member_id: join.member_id });
         };
-        let (sender, answer) = oneshot::channel();
-        coordinator.step(|desk, now| {
-            let request = desk.park(Waiting::Join(sender));
-            ((), desk.group.join(join, request, now))
-        });
-        answer.await.unwrap_or_else(|_| {
-            Err(Refused { error: ErrorCode::CoordinatorNotAvailable, member_id: String::new() })
-        })
+        match group.ask(|group, request, now| group.join(join, request, now)).await {
+            Some(Answer::Join(answer)) => answer,
+            Some(Answer::Sync(_)) => unreachable!("a join is answered as a join"),
+            None => Err(JoinError {
+                error: ErrorCode::CoordinatorNotAvailable,
+                member_id: String::new(),
+            }),
+        }
     }
 
     /// Asks for the member's assignment, and waits until the leader has made it.
-    pub(crate) async fn sync(&self, group_id: &str, sync: Sync) -> SyncAnswer {
-        let coordinator = self.find(group_id, false).ok_or(ErrorCode::UnknownMemberId)?;
-        let (sender, answer) = oneshot::channel();
-        coordinator.step(|desk, now| {
-            let request = desk.park(Waiting::Sync(sender));
-            ((), desk.group.sync(sync, request, now))
-        });
-        answer.await.unwrap_or(Err(ErrorCode::CoordinatorNotAvailable))
+    pub(crate) async fn sync(&self, group_id: &str, sync: SyncRequest) -> SyncAnswer {
+        let group = self.find(group_id, false).ok_or(ErrorCode::UnknownMemberId)?;
+        match group.ask(|group, request, now| group.sync(sync, request, now)).await {
+            Some(Answer::Sync(answer)) => answer,
+            Some(Answer::Join(_)) => unreachable!("a sync is answered as a sync"),
+            None => Err(ErrorCode::CoordinatorNotAvailable),
+        }
     }
 
     /// See [`Group::heartbeat`]; an unknown group is `UNKNOWN_MEMBER_ID`.
@@ -85,10 +76,8 @@ impl Groups {
         instance_id: Option<&str>,
         generation: i32,
     ) -> Result<(), ErrorCode> {
-        let coordinator = self.find(group_id, false).ok_or(ErrorCode::UnknownMemberId)?;
-        coordinator.step(|desk, now| {
-            (desk.group.heartbeat(member_id, instance_id, generation, now), Vec::new())
-        })
+        let group = self.find(group_id, false).ok_or(ErrorCode::UnknownMemberId)?;
+        group.step(|group, now| group.heartbeat(member_id, instance_id, generation, now))
     }
 
     /// See [`Group::leave`]; in an unknown group every member is unknown.
@@ -97,7 +86,7 @@ impl Groups {
         group_id: &str,
         leaving: Vec<Leaving>,
     ) -> Result<Vec<Left>, ErrorCode> {
-        let Some(coordinator) = self.find(group_id, false) else {
+        let Some(group) = self.find(group_id, false) else {
             let unknown = |Leaving { member_id, instance_id }| Left {
                 member_id,
                 instance_id,
@@ -105,10 +94,7 @@ impl Groups {
             };
             return Ok(leaving.into_iter().map(unknown).collect());
         };
-        coordinator.step(|desk, now| match desk.group.leave(leaving, now) {
-            Ok((left, effects)) => (Ok(left), effects),
-            Err(error) => (Err(error), Vec::new()),
-        })
+        group.step(|group, now| group.leave(leaving, now))
     }
 
     /// See [`Group::commit`]. A simple consumer makes the group; for a member an unknown group is
@@ -120,21 +106,18 @@ impl Groups {
         offsets: Vec<NewOffset>,
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
         let is_simple = committer.generation < 0;
-        let coordinator = self.find(group_id, is_simple).ok_or(ErrorCode::GroupIdNotFound)?;
-        coordinator.step(|desk, now| (desk.group.commit(committer, offsets, now), Vec::new()))
+        let group = self.find(group_id, is_simple).ok_or(ErrorCode::GroupIdNotFound)?;
+        group.step(|group, now| group.commit(committer, offsets, now))
     }
 
     /// Asks a group something; `None` if there is no such group.
     pub(crate) fn read<T>(&self, group_id: &str, ask: impl FnOnce(&Group) -> T) -> Option<T> {
-        let coordinator = self.find(group_id, false)?;
-        let desk = coordinator.desk.lock();
-        Some(ask(&desk.group))
+        Some(self.find(group_id, false)?.read(ask))
     }
 
     /// Asks every group something, in the order of their ids.
-    pub(crate) fn read_all<T>(&self, mut ask: impl FnMut(&str, &Group) -> T) -> Vec<T> {
-        let all = self.all.lock();
-        all.iter().map(|(id, coordinator)| ask(id, &coordinator.desk.lock().group)).collect()
+    pub(crate) fn read_all<T>(&self, mut ask: impl FnMut(&Group) -> T) -> Vec<T> {
+        self.owners().iter().map(|group| group.read(&mut ask)).collect()
     }
 
     /// Deletes a group with its offsets.
@@ -143,10 +126,9 @@ impl Groups {
     ///
     /// `GROUP_ID_NOT_FOUND`, or `NON_EMPTY_GROUP` while it has members.
     pub(crate) fn delete(&self, group_id: &str) -> Result<(), ErrorCode> {
-        let mut all = self.all.lock();
-        let coordinator = all.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?;
-        coordinator.desk.lock().group.delete()?;
-        all.remove(group_id);
+        let group = self.find(group_id, false).ok_or(ErrorCode::GroupIdNotFound)?;
+        group.step(|group, _| group.delete())?;
+        self.all.lock().remove(group_id);
         Ok(())
     }
 
@@ -154,150 +136,34 @@ impl Groups {
     pub(crate) fn delete_offsets(
         &self,
         group_id: &str,
-        partitions: &[(String, i32)],
+        partitions: &[(Arc<str>, i32)],
     ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
-        let coordinator = self.find(group_id, false).ok_or(ErrorCode::GroupIdNotFound)?;
-        coordinator.desk.lock().group.delete_offsets(partitions)
+        let group = self.find(group_id, false).ok_or(ErrorCode::GroupIdNotFound)?;
+        group.step(|group, _| group.delete_offsets(partitions))
     }
 
-    /// The topic was deleted, and what was committed for it is void.
-    pub(crate) fn forget_topic(&self, topic: &str) {
-        for coordinator in self.all.lock().values() {
-            coordinator.desk.lock().group.forget_topic(topic);
+    /// See [`Group::topics_changed`].
+    pub(crate) fn topics_changed(&self, events: &[TopicEvent]) {
+        for group in self.owners() {
+            group.step(|group, _| group.topics_changed(events));
         }
     }
 
-    fn find(&self, group_id: &str, or_make: bool) -> Option<Arc<Coordinator>> {
+    fn owners(&self) -> Vec<Arc<Owner<Group>>> {
+        self.all.lock().values().cloned().collect()
+    }
+
+    fn find(&self, group_id: &str, or_make: bool) -> Option<Arc<Owner<Group>>> {
         let mut all = self.all.lock();
-        if let Some(coordinator) = all.get(group_id) {
-            return Some(Arc::clone(coordinator));
+        if let Some(group) = all.get(group_id) {
+            return Some(Arc::clone(group));
         }
         or_make.then(|| {
             let group = Group::new(group_id, self.settings);
-            let coordinator = Coordinator::new(group, self.clock.clone(), self.runtime.clone());
-            let coordinator = Arc::new(coordinator);
-            all.insert(group_id.to_owned(), Arc::clone(&coordinator));
-            coordinator
+            let group = Owner::new(group, self.surroundings.clone());
+            all.insert(group_id.to_owned(), Arc::clone(&group));
+            group
         })
-    }
-}
-
-/// The owner of one group.
-#[derive(Debug)]
-struct Coordinator {
-    clock: Clock,
-    /// Where its timer runs.
-    runtime: Handle,
-    desk: Mutex<Desk>,
-    /// Wakes the timer when a deadline came up that is sooner than the one it sleeps for.
-    sooner: Arc<Notify>,
-}
-
-/// What lies behind the lock.
-#[derive(Debug)]
-struct Desk {
-    group: Group,
-    waiting: HashMap<RequestId, Waiting>,
-    last_request: RequestId,
-    timer: Option<Timer>,
-}
-
-/// Where the answer to a waiting request goes.
-#[derive(Debug)]
-enum Waiting {
-    Join(oneshot::Sender<JoinAnswer>),
-    Sync(oneshot::Sender<SyncAnswer>),
-}
-
-/// The task that sleeps until the group's next deadline; there is none while the group has no deadline.
-#[derive(Debug)]
-struct Timer {
-    at: Moment,
-    task: AbortHandle,
-}
-
-impl Coordinator {
-    fn new(group: Group, clock: Clock, runtime: Handle) -> Self {
-        let desk = Desk { group, waiting: HashMap::new(), last_request: 0, timer: None };
-        Self { clock, runtime, desk: Mutex::new(desk), sooner: Arc::default() }
-    }
-
-    /// Does one thing with the group and carries out what comes of it.
-    fn step<T>(self: &Arc<Self>, act: impl FnOnce(&mut Desk, Moment) -> (T, Vec<Effect>)) -> T {
-        let mut desk = self.desk.lock();
-        let (outcome, effects) = act(&mut desk, self.clock.now());
-        desk.carry_out(effects);
-        self.set_timer(&mut desk);
-        outcome
-    }
-
-    /// Sees to it that the timer wakes at the next deadline. One that wakes too early sleeps on, so heartbeats,
-    /// which only ever move a deadline away, do not wake it.
-    fn set_timer(self: &Arc<Self>, desk: &mut Desk) {
-        let Some(at) = desk.group.next_deadline() else { return };
-        match &mut desk.timer {
-            Some(timer) if timer.at <= at => {}
-            Some(timer) => {
-                timer.at = at;
-                self.sooner.notify_one();
-            }
-            None => {
-                let (clock, sooner) = (self.clock.clone(), Arc::clone(&self.sooner));
-                let task = self.runtime.spawn(keep_time(Arc::downgrade(self), clock, sooner));
-                desk.timer = Some(Timer { at, task: task.abort_handle() });
-            }
-        }
-    }
-
-    /// Lets happen what is due, and says when to look again.
-    fn tick(&self) -> Option<Moment> {
-        let mut desk = self.desk.lock();
-        let effects = desk.group.tick(self.clock.now());
-        desk.carry_out(effects);
-        let next = desk.group.next_deadline();
-        match (next, &mut desk.timer) {
-            (Some(at), Some(timer)) => timer.at = at,
-            _ => desk.timer = None,
-        }
-        next
-    }
-}
-
-impl Drop for Coordinator {
-    fn drop(&mut self) {
-        if let Some(timer) = &self.desk.get_mut().timer {
-            timer.task.abort();
-        }
-    }
-}
-
-impl Desk {
-    fn park(&mut self, waiting: Waiting) -> RequestId {
-        self.last_request += 1;
-        self.waiting.insert(self.last_request, waiting);
-        self.last_request
-    }
-
-    fn carry_out(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            let (Effect::Join(request, _) | Effect::Sync(request, _)) = &effect;
-            // Nobody listens any more if the connection has gone.
-            match (self.waiting.remove(request), effect) {
-                (Some(Waiting::Join(sender)), Effect::Join(_, answer)) => drop(sender.send(answer)),
-                (Some(Waiting::Sync(sender)), Effect::Sync(_, answer)) => drop(sender.send(answer)),
-                _ => unreachable!("a group answers a request once, and in kind"),
-            }
-        }
-    }
-}
-
-async fn keep_time(coordinator: Weak<Coordinator>, clock: Clock, sooner: Arc<Notify>) {
-    // The group is not kept alive by its timer.
-    while let Some(at) = coordinator.upgrade().and_then(|coordinator| coordinator.tick()) {
-        tokio::select! {
-            () = clock.sleep_until(at) => {}
-            () = sooner.notified() => {}
-        }
     }
 }
 
@@ -311,7 +177,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
-    use crate::{group::Protocol, time::Millis};
+    use crate::{cluster::Clock, event::TopicChange, group::Protocol, time::Millis};
 
     const SESSION: Millis = 6_000;
 
@@ -319,16 +185,18 @@ mod tests {
         groups_at(Clock::default(), overrides)
     }
 
+    /// Unless `overrides` say otherwise, a new group does not wait for more members.
     fn groups_at(clock: Clock, overrides: &[(&str, &str)]) -> Arc<Groups> {
         let mut settings = Settings::default();
+        settings.set("group.initial.rebalance.delay.ms", "0").unwrap();
         for (name, value) in overrides {
             settings.set(name, value).unwrap();
         }
-        Arc::new(Groups::new(&settings, clock, Handle::current()))
+        Arc::new(Groups::new(&settings, Surroundings::of_test(clock)))
     }
 
-    fn joining(member_id: &str) -> Join {
-        Join {
+    fn joining(member_id: &str) -> JoinRequest {
+        JoinRequest {
             member_id: member_id.to_owned(),
             instance_id: None,
             client_id: "c".to_owned(),
@@ -343,11 +211,15 @@ mod tests {
         }
     }
 
-    fn syncing(member_id: &str, generation: i32, assignments: &[(&str, &'static str)]) -> Sync {
+    fn syncing(
+        member_id: &str,
+        generation: i32,
+        assignments: &[(&str, &'static str)],
+    ) -> SyncRequest {
         let assignments = assignments
             .iter()
             .map(|(id, assignment)| ((*id).to_owned(), Bytes::from_static(assignment.as_bytes())));
-        Sync {
+        SyncRequest {
             member_id: member_id.to_owned(),
             instance_id: None,
             generation,
@@ -369,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_assignment_needs_no_waiting() {
+    async fn without_a_delay_the_first_assignment_needs_no_waiting() {
         let groups = groups(&[]);
         let before = Instant::now();
         let joined = groups.join("g", joining("")).await.unwrap();
@@ -377,6 +249,20 @@ mod tests {
         let synced = groups.sync("g", syncing(id, 1, &[(id, "all")])).await.unwrap();
         assert_eq!(synced.assignment, "all");
         assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    /// librdkafka opens a second connection 50 ms after its first, so consumers that start together join so.
+    #[tokio::test(start_paused = true)]
+    async fn two_members_that_join_50_ms_apart_begin_one_generation() {
+        let groups = Groups::new(&Settings::default(), Surroundings::of_test(Clock::default()));
+        let before = Instant::now();
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            groups.join("g", joining("")).await.unwrap()
+        };
+        let (first, second) = tokio::join!(groups.join("g", joining("")), late);
+        assert_eq!((first.unwrap().generation, second.generation), (1, 1));
+        assert!(before.elapsed() < Duration::from_millis(200));
     }
 
     #[tokio::test(start_paused = true)]
@@ -449,11 +335,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_nearer_deadline_wakes_the_timer() {
         let groups = groups(&[]);
-        let long = Join { session_timeout: 60_000, ..joining("") };
+        let long = JoinRequest { session_timeout: 60_000, ..joining("") };
         let joined = groups.join("g", long).await.unwrap();
         groups.sync("g", syncing(&joined.member_id, 1, &[])).await.unwrap();
         settle().await;
-        let given = Join { needs_member_id: true, ..joining("") };
+        let given = JoinRequest { needs_member_id: true, ..joining("") };
         let refused = groups.join("g", given).await.unwrap_err();
         assert_eq!(refused.error, ErrorCode::MemberIdRequired);
         tokio::time::sleep(Duration::from_secs(6)).await;
@@ -507,13 +393,42 @@ mod tests {
         assert_eq!(tasks(), before, "the timer does not outlive the broker");
     }
 
+    #[tokio::test]
+    async fn who_waits_for_a_busy_group_holds_up_no_other() {
+        let groups = groups(&[]);
+        for id in ["a", "b", "c"] {
+            groups.find(id, true).unwrap();
+        }
+        std::thread::scope(|scope| {
+            let (busy, is_busy) = std::sync::mpsc::channel();
+            let (end, ends) = std::sync::mpsc::channel::<()>();
+            let (listing, is_listing) = std::sync::mpsc::channel();
+            let (done, is_done) = std::sync::mpsc::channel();
+            let groups = &groups;
+            scope.spawn(move || {
+                groups.read("b", |_| {
+                    busy.send(()).unwrap();
+                    ends.recv().unwrap_or_default();
+                })
+            });
+            is_busy.recv().unwrap();
+            // A list of all groups asks `a`, and then has to wait for `b`.
+            scope.spawn(move || groups.read_all(|group| listing.send(group.id().to_owned())));
+            assert_eq!(is_listing.recv().unwrap(), "a");
+            scope.spawn(move || done.send(groups.heartbeat("c", "m", None, 1)));
+            let heard = is_done.recv_timeout(Duration::from_secs(10));
+            drop(end);
+            assert_eq!(heard, Ok(Err(ErrorCode::UnknownMemberId)));
+        });
+    }
+
     #[tokio::test(start_paused = true)]
     async fn groups_come_and_go() {
         let groups = groups(&[]);
         let nobody = Committer { member_id: String::new(), instance_id: None, generation: -1 };
         let member = Committer { generation: 1, ..nobody.clone() };
         let offset = NewOffset {
-            topic: "orders".to_owned(),
+            topic: "orders".into(),
             partition: 0,
             offset: 5,
             leader_epoch: 0,
@@ -521,7 +436,7 @@ mod tests {
         };
         let unknown = groups.join("g", joining("m")).await.unwrap_err();
         assert_eq!(unknown.error, ErrorCode::UnknownMemberId);
-        let too_short = Join { session_timeout: 1, ..joining("") };
+        let too_short = JoinRequest { session_timeout: 1, ..joining("") };
         let refused = groups.join("g", too_short).await.unwrap_err();
         assert_eq!(refused.error, ErrorCode::InvalidSessionTimeout);
         let refused = groups.commit("g", &member, vec![offset.clone()]);
@@ -531,8 +446,9 @@ mod tests {
         assert_eq!(groups.commit("g", &nobody, vec![offset]), Ok(vec![Ok(())]));
         let committed = |group: &Group| group.committed("orders", 0).map(|found| found.offset);
         assert_eq!(groups.read("g", committed), Some(Some(5)));
-        assert_eq!(groups.read_all(|id, _| id.to_owned()), ["g"]);
-        groups.forget_topic("orders");
+        assert_eq!(groups.read_all(|group| group.id().to_owned()), ["g"]);
+        let topic = "orders".to_owned();
+        groups.topics_changed(&[TopicEvent { topic, change: TopicChange::Deleted }]);
         assert_eq!(groups.read("g", committed), Some(None));
         assert_eq!(groups.delete("g"), Ok(()));
         assert_eq!(groups.delete("g"), Err(ErrorCode::GroupIdNotFound));

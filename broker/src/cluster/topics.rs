@@ -58,6 +58,10 @@ pub(crate) struct NewTopic {
     pub(crate) overrides: BTreeMap<String, String>,
 }
 
+/// Topics that Kafka makes for itself. Here their content is kept elsewhere in memory, and a client that made one of
+/// them would find it empty for ever.
+const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
 /// How many partitions a topic shall have in the end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Partitions(pub(crate) i32);
@@ -148,6 +152,10 @@ impl Topics {
     pub(crate) fn create(&self, new: NewTopic, only_validate: bool) -> Result<Arc<Topic>, Refusal> {
         let NewTopic { name, partitions, overrides } = new;
         check_name(&name)?;
+        if is_internal(&name) {
+            let message = format!("Topic '{name}' is internal: no client can create it.");
+            return Err(refuse(ErrorCode::InvalidTopicException, message));
+        }
         check_count(partitions)?;
         let mut settings = self.defaults.clone();
         for (key, value) in &overrides {
@@ -244,6 +252,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
         _ => return Ok(()),
     };
     Err(refuse(ErrorCode::InvalidTopicException, format!("Topic name is invalid: {problem}")))
+}
+
+/// Whether only the broker may make a topic of this name.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
 }
 
 fn check_count(partitions: i32) -> Result<(), Refusal> {

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::properties::assert_invariants;
+use super::classic::properties::{assert_invariants, parked};
 use super::*;
+use crate::time::{Millis, Moment};
 
 test_each_file::test_each_path! { in "./broker/src/group/scripts" as scripts => run }
 
@@ -108,6 +109,8 @@ enum Command {
     ForgetTopic(String),
     Describe,
     Delete,
+    /// What has happened since the last time.
+    Events,
     /// It is that late now.
     Tick(Millis),
 }
@@ -119,6 +122,7 @@ struct Runner {
     /// Who waits for the answer to which request.
     requests: BTreeMap<RequestId, String>,
     last_request: RequestId,
+    events: Vec<String>,
 }
 
 /// What a client remembers.
@@ -137,11 +141,12 @@ impl Default for Client {
 impl Default for Runner {
     fn default() -> Self {
         Runner {
-            group: Group::new("g", Settings::default()),
+            group: Group::new("g", GroupSettings::default()),
             now: Moment(0),
             clients: HashMap::new(),
             requests: BTreeMap::new(),
             last_request: 0,
+            events: Vec::new(),
         }
     }
 }
@@ -157,8 +162,8 @@ impl goldenscript::Runner for Runner {
         let mut out = String::new();
         match command {
             Command::Settings { delay, max_size, metadata_max } => {
-                let defaults = Settings::default();
-                let settings = Settings {
+                let defaults = GroupSettings::default();
+                let settings = GroupSettings {
                     initial_rebalance_delay: delay.unwrap_or(defaults.initial_rebalance_delay),
                     max_size: max_size.unwrap_or(defaults.max_size),
                     offset_metadata_max: metadata_max.unwrap_or(defaults.offset_metadata_max),
@@ -183,7 +188,7 @@ impl goldenscript::Runner for Runner {
                     name: name.to_owned(),
                     metadata: subscription(topics.as_deref().unwrap_or("orders")),
                 };
-                let join = Join {
+                let join = JoinRequest {
                     member_id: id.clone().unwrap_or_else(|| self.client(client).member_id),
                     instance_id: instance.clone(),
                     client_id: client.clone(),
@@ -198,11 +203,11 @@ impl goldenscript::Runner for Runner {
                     can_skip_assignment: version >= 9,
                     uuid: request.to_string(),
                 };
-                let effects = match join.check(&Settings::default()) {
+                match join.check(&self.group.settings) {
                     Ok(()) => self.group.join(join, request, self.now),
-                    Err(refused) => vec![Effect::Join(request, Err(refused))],
-                };
-                self.hear(effects, &mut out)?;
+                    Err(refused) => self.group.answer(request, Answer::Join(Err(refused))),
+                }
+                self.hear(&mut out)?;
                 self.say_if_waiting(request, &mut out)?;
             }
             Command::Sync {
@@ -220,7 +225,7 @@ impl goldenscript::Runner for Runner {
                     let id = self.clients.get(client).map_or(client, |client| &client.member_id);
                     (id.clone(), Bytes::from(assignment.clone()))
                 });
-                let sync = Sync {
+                let sync = SyncRequest {
                     member_id,
                     instance_id: instance.clone(),
                     generation,
@@ -228,8 +233,8 @@ impl goldenscript::Runner for Runner {
                     protocol_name: protocol.clone(),
                     assignments: assignments.collect(),
                 };
-                let effects = self.group.sync(sync, request, self.now);
-                self.hear(effects, &mut out)?;
+                self.group.sync(sync, request, self.now);
+                self.hear(&mut out)?;
                 self.say_if_waiting(request, &mut out)?;
             }
             Command::Heartbeat { client, id, instance, generation } => {
@@ -260,7 +265,7 @@ impl goldenscript::Runner for Runner {
                     let (topic, partition) = topic_partition(partition)?;
                     let metadata = metadata.clone().unwrap_or_default();
                     new.push(NewOffset {
-                        topic,
+                        topic: topic.into(),
                         partition,
                         offset: *offset,
                         leader_epoch: 0,
@@ -292,11 +297,19 @@ impl goldenscript::Runner for Runner {
             }
             Command::DeleteOffset(partition) => {
                 let (topic, index) = topic_partition(partition)?;
-                let result = self.group.delete_offsets(&[(topic, index)]);
+                let result = self.group.delete_offsets(&[(topic.into(), index)]);
                 let result = result.and_then(|results| results[0]);
                 writeln!(out, "← OffsetDelete {}", said(result))?;
             }
-            Command::ForgetTopic(topic) => self.group.forget_topic(topic),
+            Command::ForgetTopic(topic) => {
+                let topic = topic.clone();
+                self.group.topics_changed(&[TopicEvent { topic, change: TopicChange::Deleted }]);
+            }
+            Command::Events => {
+                for event in self.events.drain(..) {
+                    writeln!(out, "{event}")?;
+                }
+            }
             Command::Describe => {
                 let group = self.group.describe();
                 writeln!(
@@ -321,24 +334,23 @@ impl goldenscript::Runner for Runner {
             Command::Delete => {
                 let result = self.group.delete();
                 writeln!(out, "← DeleteGroups {}", said(result))?;
+                self.hear(&mut out)?;
             }
             Command::Tick(now) => {
                 self.now = Moment(*now);
-                let effects = self.group.tick(self.now);
-                self.hear(effects, &mut out)?;
+                self.group.tick(self.now);
+                self.hear(&mut out)?;
             }
         }
         assert_invariants(&self.group, self.now);
-        assert_eq!(
-            super::properties::waiting(&self.group),
-            self.requests.keys().copied().collect()
-        );
+        assert_eq!(parked(&self.group), self.requests.keys().copied().collect());
         Ok(out)
     }
 
     fn end_block(&mut self, _: &goldenscript::Block) -> Result<String, Box<dyn Error>> {
-        let mut out = format!("{} generation={}", self.group.state_name(), self.group.generation);
-        if let Some(leader) = &self.group.leader {
+        let Kind::Classic(classic) = &self.group.kind;
+        let mut out = format!("{} generation={}", self.group.state_name(), classic.generation());
+        if let Some(leader) = classic.leader() {
             write!(out, " leader={leader}")?;
         }
         if let Some(at) = self.group.next_deadline() {
@@ -367,13 +379,13 @@ impl Runner {
     fn leave(&mut self, leaving: Vec<Leaving>, out: &mut String) -> Result<(), Box<dyn Error>> {
         match self.group.leave(leaving, self.now) {
             Err(error) => writeln!(out, "← LeaveGroup {error}")?,
-            Ok((left, effects)) => {
+            Ok(left) => {
                 for Left { member_id, instance_id, result } in left {
                     let instance =
                         instance_id.map(|id| format!(" instance={id}")).unwrap_or_default();
                     writeln!(out, "← LeaveGroup {member_id:?}{instance} {}", said(result))?;
                 }
-                self.hear(effects, out)?;
+                self.hear(out)?;
             }
         }
         Ok(())
@@ -387,18 +399,24 @@ impl Runner {
     }
 
     /// Hands answers to the clients, who remember what they are told.
-    fn hear(&mut self, effects: Vec<Effect>, out: &mut String) -> Result<(), Box<dyn Error>> {
-        for effect in effects {
-            let (Effect::Join(request, _) | Effect::Sync(request, _)) = &effect;
-            let name = self.requests.remove(request).expect("a request is answered once");
-            match effect {
-                Effect::Join(_, Err(Refused { error, member_id })) => {
+    fn hear(&mut self, out: &mut String) -> Result<(), Box<dyn Error>> {
+        for effect in self.group.take_effects() {
+            let (request, answer) = match effect {
+                Effect::Answer(request, answer) => (request, answer),
+                Effect::Happened(event) => {
+                    self.events.push(event.to_string());
+                    continue;
+                }
+            };
+            let name = self.requests.remove(&request).expect("a request is answered once");
+            match answer {
+                Answer::Join(Err(JoinError { error, member_id })) => {
                     writeln!(out, "{name} ← JoinGroup {error} member_id={member_id:?}")?;
                     if error == ErrorCode::MemberIdRequired {
                         self.clients.entry(name).or_default().member_id = member_id;
                     }
                 }
-                Effect::Join(_, Ok(joined)) => {
+                Answer::Join(Ok(joined)) => {
                     let Joined {
                         member_id,
                         generation,
@@ -424,8 +442,8 @@ impl Runner {
                     writeln!(out)?;
                     self.clients.insert(name, Client { member_id, generation });
                 }
-                Effect::Sync(_, Err(error)) => writeln!(out, "{name} ← SyncGroup {error}")?,
-                Effect::Sync(_, Ok(synced)) => {
+                Answer::Sync(Err(error)) => writeln!(out, "{name} ← SyncGroup {error}")?,
+                Answer::Sync(Ok(synced)) => {
                     writeln!(
                         out,
                         "{name} ← SyncGroup {:?}",

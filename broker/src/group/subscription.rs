@@ -3,7 +3,38 @@
 //! For Kafka's coordinator the metadata is opaque but for this: all versions of the consumer protocol begin
 //! with the version (int16) and the array of topics (int32 count; each an int16 length and UTF-8).
 
+use std::collections::BTreeSet;
+
 use bytes::Buf;
+
+/// The topics that a group's members read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Subscribed {
+    Topics(BTreeSet<String>),
+    /// Unknown, so it might be any: a subscription cannot be read, or no generation has begun.
+    Anything,
+}
+
+impl Subscribed {
+    /// The topics of all these subscriptions.
+    pub(super) fn read(subscriptions: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
+        let mut all = BTreeSet::new();
+        for subscription in subscriptions {
+            match topics(subscription.as_ref()) {
+                Some(topics) => all.extend(topics),
+                None => return Self::Anything,
+            }
+        }
+        Self::Topics(all)
+    }
+
+    pub(super) fn contains(&self, topic: &str) -> bool {
+        match self {
+            Self::Topics(topics) => topics.contains(topic),
+            Self::Anything => true,
+        }
+    }
+}
 
 /// The topics subscribed to; `None` if the bytes are no subscription.
 pub(super) fn topics(mut metadata: &[u8]) -> Option<Vec<String>> {

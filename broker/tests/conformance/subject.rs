@@ -11,7 +11,9 @@ impl Subject {
         if let Ok(bootstrap_servers) = std::env::var("KAFKA_BOOTSTRAP_SERVERS") {
             return Self { bootstrap_servers, _ours: None };
         }
-        let ours = mini_kafka::Broker::start().await.expect("a broker on a free port");
+        // As on the Kafka to compare with, a new group does not wait for more members.
+        let ours = mini_kafka::Broker::builder().config("group.initial.rebalance.delay.ms", "0");
+        let ours = ours.start().await.expect("a broker on a free port");
         Self { bootstrap_servers: ours.bootstrap_servers().to_owned(), _ours: Some(ours) }
     }
 

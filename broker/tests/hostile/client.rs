@@ -45,7 +45,17 @@ impl Client {
 
     /// Sends a request and reads its answer; `None` if the broker ended the connection.
     pub(crate) fn ask<R: Request>(&mut self, version: i16, request: &R) -> Option<R::Response> {
+        self.post(version, request);
+        self.read::<R>(version)
+    }
+
+    /// Sends a request whose answer is read later.
+    pub(crate) fn post<R: Request>(&mut self, version: i16, request: &R) {
         self.send(&frame(version, request));
+    }
+
+    /// Reads the answer to a request of this type; `None` if the broker ended the connection.
+    pub(crate) fn read<R: Request>(&mut self, version: i16) -> Option<R::Response> {
         let mut answer = Bytes::from(self.receive()?);
         ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
         Some(R::Response::decode(&mut answer, version).unwrap())

@@ -10,6 +10,7 @@ mod innocent;
 
 mod connections;
 mod frames;
+mod groups;
 mod half_closed;
 mod half_frames;
 mod long_requests;

@@ -723,10 +723,13 @@ impl Wire<'_> {
         Ok(self.ask(version, &request))
     }
 
-    /// `describe_groups GROUP…`
+    /// `describe_groups GROUP… [operations=true]`
     fn describe_groups(&mut self, args: &mut Args, version: i16) -> Answer {
+        let operations = args.text("operations").is_some();
         let groups = args.words().iter().map(|group| self.group(group)).collect();
-        let request = DescribeGroupsRequest::default().with_groups(groups);
+        let request = DescribeGroupsRequest::default()
+            .with_groups(groups)
+            .with_include_authorized_operations(operations);
         let correlation_id = self.connection().send(version, &request);
         Ok(self.read(Box::new(move |frame, aliases| {
             let mut answer = decode::<DescribeGroupsRequest>(frame, version, correlation_id);

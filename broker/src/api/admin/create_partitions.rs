@@ -9,6 +9,7 @@ use crate::{
     api::Context,
     cluster::{Partitions, Refusal},
     error_code::ErrorCode,
+    event::{TopicChange, TopicEvent},
     wire::messages::{
         CreatePartitionsRequest, CreatePartitionsResponse,
         create_partitions_request::CreatePartitionsTopic,
@@ -17,10 +18,15 @@ use crate::{
 };
 
 pub(crate) fn answer(cx: &Context, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let mut changed = Vec::new();
     let results = request.topics.into_iter().map(|topic| {
         let grown = check_assignments(cx, &topic).and_then(|()| {
             cx.cluster.topics.grow(&topic.name, Partitions(topic.count), request.validate_only)
         });
+        if grown.is_ok() && !request.validate_only {
+            let change = TopicChange::Grown { partitions: topic.count };
+            changed.push(TopicEvent { topic: topic.name.to_string(), change });
+        }
         let result = CreatePartitionsTopicResult::default().with_name(topic.name);
         match grown {
             Ok(()) => result,
@@ -29,7 +35,9 @@ pub(crate) fn answer(cx: &Context, request: CreatePartitionsRequest) -> CreatePa
                 .with_error_message(text(refusal.message)),
         }
     });
-    CreatePartitionsResponse::default().with_results(results.collect())
+    let results = results.collect();
+    cx.cluster.topics_changed(changed);
+    CreatePartitionsResponse::default().with_results(results)
 }
 
 fn check_assignments(cx: &Context, asked: &CreatePartitionsTopic) -> Result<(), Refusal> {

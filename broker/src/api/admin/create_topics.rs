@@ -4,6 +4,8 @@
 //!   more replicas are `INVALID_REPLICATION_FACTOR`.
 //! * A topic named twice in one request is `INVALID_REQUEST` for that name.
 //! * More than 10,000 partitions in one request are `POLICY_VIOLATION` for every topic in it, as in Kafka.
+//! * `__consumer_offsets` and `__transaction_state` are `INVALID_TOPIC_EXCEPTION`. Kafka lets clients create them
+//!   until it has done so itself.
 //! * `validate_only` says what would happen.
 //! * From version 5 the answer tells the topic's settings (KIP-525).
 
@@ -14,6 +16,7 @@ use crate::{
     api::Context,
     cluster::{NewTopic, Refusal, Topic},
     error_code::ErrorCode,
+    event::{TopicChange, TopicEvent},
     settings::MAX_PARTITIONS,
     wire::{
         StrBytes,
@@ -30,6 +33,7 @@ pub(crate) fn answer(cx: &Context, request: CreateTopicsRequest) -> CreateTopics
     for topic in &request.topics {
         *times.entry(topic.name.clone()).or_default() += 1;
     }
+    let mut changed = Vec::new();
     let in_all: i64 = request.topics.iter().map(|topic| asked_partitions(cx, topic)).sum();
     let are_too_many = in_all > i64::from(MAX_PARTITIONS);
     // One result for each name, at its first mention.
@@ -41,16 +45,23 @@ pub(crate) fn answer(cx: &Context, request: CreateTopicsRequest) -> CreateTopics
                 );
                 Some(failed(topic.name, Refusal { code: ErrorCode::PolicyViolation, message }))
             }
-            1 => Some(create(cx, topic, request.validate_only)),
+            1 => Some(create(cx, topic, request.validate_only, &mut changed)),
             _ => {
                 let message = "Duplicate topic name.".to_owned();
                 Some(failed(topic.name, Refusal { code: ErrorCode::InvalidRequest, message }))
             }
         });
-    CreateTopicsResponse::default().with_topics(results.collect())
+    let results = results.collect();
+    cx.cluster.topics_changed(changed);
+    CreateTopicsResponse::default().with_topics(results)
 }
 
-fn create(cx: &Context, asked: CreatableTopic, only_validate: bool) -> CreatableTopicResult {
+fn create(
+    cx: &Context,
+    asked: CreatableTopic,
+    only_validate: bool,
+    changed: &mut Vec<TopicEvent>,
+) -> CreatableTopicResult {
     let partitions = match partitions(cx, &asked) {
         Ok(partitions) => partitions,
         Err(refusal) => return failed(asked.name, refusal),
@@ -68,7 +79,8 @@ fn create(cx: &Context, asked: CreatableTopic, only_validate: bool) -> Creatable
         Err(refusal) => failed(asked.name, refusal),
         Ok(topic) => {
             if !only_validate {
-                tracing::info!(topic = %topic.name, partitions, "made a topic");
+                let change = TopicChange::Created { partitions };
+                changed.push(TopicEvent { topic: topic.name.clone(), change });
             }
             made(cx, &topic).with_name(asked.name)
         }

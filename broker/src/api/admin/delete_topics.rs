@@ -12,6 +12,7 @@ use super::text;
 use crate::{
     api::Context,
     error_code::ErrorCode,
+    event::{TopicChange, TopicEvent},
     wire::{
         StrBytes,
         messages::{
@@ -29,15 +30,22 @@ pub(crate) fn answer(cx: &Context, request: DeleteTopicsRequest) -> DeleteTopics
     for topic in &asked {
         *times.entry(topic.clone()).or_default() += 1;
     }
+    let mut changed = Vec::new();
     // One result for each topic, at its first mention.
     let responses = asked.into_iter().filter_map(|topic| match times.remove(&topic)? {
-        1 => Some(delete(cx, topic)),
+        1 => Some(delete(cx, topic, &mut changed)),
         _ => Some(failed(cx, topic, ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
     });
-    DeleteTopicsResponse::default().with_responses(responses.collect())
+    let responses = responses.collect();
+    cx.cluster.topics_changed(changed);
+    DeleteTopicsResponse::default().with_responses(responses)
 }
 
-fn delete(cx: &Context, (name, id): (Option<TopicName>, Uuid)) -> DeletableTopicResult {
+fn delete(
+    cx: &Context,
+    (name, id): (Option<TopicName>, Uuid),
+    changed: &mut Vec<TopicEvent>,
+) -> DeletableTopicResult {
     let found = cx
         .cluster
         .topics
@@ -50,8 +58,7 @@ fn delete(cx: &Context, (name, id): (Option<TopicName>, Uuid)) -> DeletableTopic
     match cx.cluster.topics.delete(&name) {
         Err(refusal) => failed(cx, (Some(name), id), refusal.code, refusal.message),
         Ok(topic) => {
-            cx.cluster.groups.forget_topic(&topic.name);
-            tracing::info!(topic = %topic.name, "deleted a topic");
+            changed.push(TopicEvent { topic: topic.name.clone(), change: TopicChange::Deleted });
             let result = DeletableTopicResult::default().with_name(Some(name));
             if cx.version >= 6 { result.with_topic_id(topic.id) } else { result }
         }

@@ -7,6 +7,7 @@
 //! * The node's address is the one that the client used itself, unless `advertised.listeners` is set.
 //! * If one topic is named by its id, the names in the request do not count, as in Kafka. Java's Admin sends empty ones.
 //! * Asked for the authorized operations, it names all of them, as Kafka does without an authorizer (KIP-430).
+//! * `__consumer_offsets` and `__transaction_state` are never made for a client. Kafka makes them.
 //! * A topic that is asked for twice is told once; an unknown or illegal topic is an error for that topic, never for the request.
 
 use std::{collections::HashSet, sync::Arc};
@@ -16,8 +17,9 @@ use uuid::Uuid;
 use super::operations;
 use crate::{
     api::Context,
-    cluster::{NewTopic, Topic, check_name},
+    cluster::{NewTopic, Topic, check_name, is_internal},
     error_code::ErrorCode,
+    event::{TopicChange, TopicEvent},
     log::LEADER_EPOCH,
     wire::{
         StrBytes,
@@ -33,6 +35,7 @@ use crate::{
 pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse {
     let may_create = cx.cluster.settings.auto_create_topics_enable
         && (cx.version < 4 || request.allow_auto_topic_creation);
+    let mut changed = Vec::new();
     let mut topics: Vec<_> = match request.topics {
         Some(topics) if cx.version > 0 || !topics.is_empty() => {
             if topics.iter().any(|topic| !topic.topic_id.is_nil()) {
@@ -43,11 +46,12 @@ pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse
                 let mut seen = HashSet::new();
                 let names = topics.into_iter().map(|topic| topic.name.unwrap_or_default());
                 let once = names.filter(|name| seen.insert(name.clone()));
-                once.map(|name| named(cx, name, may_create)).collect()
+                once.map(|name| named(cx, name, may_create, &mut changed)).collect()
             }
         }
         _ => cx.cluster.topics.list().iter().map(|topic| known(cx, topic)).collect(),
     };
+    cx.cluster.topics_changed(changed);
     if request.include_topic_authorized_operations {
         for topic in &mut topics {
             topic.topic_authorized_operations = operations::TOPIC;
@@ -80,7 +84,12 @@ fn with_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
     }
 }
 
-fn named(cx: &Context, name: TopicName, may_create: bool) -> MetadataResponseTopic {
+fn named(
+    cx: &Context,
+    name: TopicName,
+    may_create: bool,
+    changed: &mut Vec<TopicEvent>,
+) -> MetadataResponseTopic {
     let failed = |code: ErrorCode, name: TopicName| {
         MetadataResponseTopic::default().with_error_code(code.code()).with_name(Some(name))
     };
@@ -90,14 +99,15 @@ fn named(cx: &Context, name: TopicName, may_create: bool) -> MetadataResponseTop
     if check_name(&name).is_err() {
         return failed(ErrorCode::InvalidTopicException, name);
     }
-    if !may_create {
+    if !may_create || is_internal(&name) {
         return failed(ErrorCode::UnknownTopicOrPartition, name);
     }
     let partitions = cx.cluster.settings.num_partitions;
     let new = NewTopic { name: name.to_string(), partitions, overrides: [].into() };
     match cx.cluster.topics.create(new, false) {
         Ok(topic) => {
-            tracing::info!(topic = %topic.name, partitions, "made a topic because a client asked for it");
+            let change = TopicChange::CreatedOnDemand { partitions };
+            changed.push(TopicEvent { topic: topic.name.clone(), change });
             known(cx, &topic)
         }
         // Another connection was faster.

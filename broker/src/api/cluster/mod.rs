@@ -10,4 +10,6 @@ pub(crate) mod operations {
     pub(crate) const CLUSTER: i32 = 8096;
     /// With a topic: read, write, create, delete, alter, describe, DescribeConfigs, AlterConfigs.
     pub(crate) const TOPIC: i32 = 3576;
+    /// With a group: read, delete, describe, DescribeConfigs, AlterConfigs.
+    pub(crate) const GROUP: i32 = 3400;
 }

@@ -2,12 +2,15 @@
 //!
 //! * Assignor and subscriptions are told of a stable group only, as by Kafka.
 //! * An unknown group is a group in the state Dead; from version 6 on with `GROUP_ID_NOT_FOUND`.
-//!
-//! Left out: authorized operations, since there is no authorizer.
+//! * A group that is named twice is answered once.
+//! * Authorized operations, if asked for, are all that there are: nobody is refused, as in a Kafka without an
+//!   authorizer.
+
+use std::collections::HashSet;
 
 use super::text;
 use crate::{
-    api::Context,
+    api::{Context, cluster::operations},
     error_code::ErrorCode,
     group::Group,
     wire::messages::{
@@ -17,9 +20,16 @@ use crate::{
 };
 
 pub(crate) fn answer(cx: &Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
-    let groups = request.groups.into_iter().map(|group_id| {
+    let mut seen = HashSet::new();
+    let once = request.groups.into_iter().filter(|group_id| seen.insert(group_id.clone()));
+    let groups = once.map(|group_id| {
         let described = cx.cluster.groups.read(&group_id, describe);
-        described.unwrap_or_else(|| unknown(cx, &group_id)).with_group_id(group_id)
+        let described = described.unwrap_or_else(|| unknown(cx, &group_id)).with_group_id(group_id);
+        if request.include_authorized_operations {
+            described.with_authorized_operations(operations::GROUP)
+        } else {
+            described
+        }
     });
     DescribeGroupsResponse::default().with_groups(groups.collect())
 }

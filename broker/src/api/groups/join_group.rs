@@ -5,6 +5,8 @@
 //! * From version 5 a member may be static (KIP-345): a restart does not disturb the group.
 //! * The leader, and only it, gets the list of members with their metadata, and is to assign.
 //! * A leader that was restarted is told to keep the assignment from version 9 on (KIP-814).
+//! * What a member tells its assignors is limited to `message.max.bytes`. Kafka refuses more, too, but only when the
+//!   leader syncs: it keeps a group as one record of `__consumer_offsets`.
 //! * `session_timeout_ms` must lie between `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use uuid::Uuid;
 use super::{check, string, text};
 use crate::{
     api::Context,
-    group::{Join, JoinAnswer, Protocol, Refused},
+    group::{JoinAnswer, JoinError, JoinRequest, Protocol},
     wire::messages::{
         JoinGroupRequest, JoinGroupResponse, join_group_response::JoinGroupResponseMember,
     },
@@ -24,16 +26,16 @@ pub(crate) async fn answer(cx: &Context<'_>, request: JoinGroupRequest) -> JoinG
     let join = read(cx, request);
     let answer = match check(&group_id) {
         Ok(()) => cx.cluster.groups.join(&group_id, join).await,
-        Err(error) => Err(Refused { error, member_id: join.member_id }),
+        Err(error) => Err(JoinError { error, member_id: join.member_id }),
     };
     write(cx, answer)
 }
 
-fn read(cx: &Context, request: JoinGroupRequest) -> Join {
+fn read(cx: &Context, request: JoinGroupRequest) -> JoinRequest {
     // Version 0 has one time-out for both.
     let rebalance_timeout =
         if cx.version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
-    Join {
+    JoinRequest {
         member_id: request.member_id.to_string(),
         instance_id: string(request.group_instance_id.as_ref()),
         client_id: string(cx.client_id.as_ref()).unwrap_or_default(),
@@ -63,7 +65,7 @@ fn write(cx: &Context, answer: JoinAnswer) -> JoinGroupResponse {
         name => name.map(text),
     };
     match answer {
-        Err(Refused { error, member_id }) => JoinGroupResponse::default()
+        Err(JoinError { error, member_id }) => JoinGroupResponse::default()
             .with_error_code(error.code())
             .with_generation_id(-1)
             .with_protocol_name(protocol_name(None))

@@ -20,12 +20,12 @@ pub(crate) fn answer(cx: &Context, request: ListGroupsRequest) -> ListGroupsResp
                 .iter()
                 .any(|text: &crate::wire::StrBytes| text.trim().eq_ignore_ascii_case(value))
     };
-    let list = |group_id: &str, group: &Group| {
+    let list = |group: &Group| {
         let is_wanted = matches(&request.states_filter, group.state_name())
             && matches(&request.types_filter, CLASSIC);
         is_wanted.then(|| {
             let listed = ListedGroup::default()
-                .with_group_id(GroupId(text(group_id)))
+                .with_group_id(GroupId(text(group.id())))
                 .with_protocol_type(text(group.protocol_type()));
             match cx.version {
                 ..=3 => listed,

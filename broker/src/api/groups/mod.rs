@@ -1,5 +1,6 @@
 //! Consumer groups: who coordinates them, membership, and committed offsets.
 
+mod by_partition;
 pub(super) mod delete_groups;
 pub(super) mod describe_groups;
 pub(super) mod find_coordinator;

@@ -5,7 +5,7 @@
 //! * A topic or partition that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`, for that partition only; that
 //!   nothing is committed for it is no error.
 
-use super::{check, code};
+use super::{by_partition::Results, check, code};
 use crate::{
     api::Context,
     error_code::ErrorCode,
@@ -17,42 +17,28 @@ use crate::{
 
 pub(crate) fn answer(cx: &Context, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let answer = OffsetDeleteResponse::default();
-    match delete(cx, request) {
-        Ok(topics) => answer.with_topics(topics),
-        Err(error) => answer.with_error_code(error.code()),
-    }
+    let results = match delete(cx, request) {
+        Ok(results) => results,
+        Err(error) => return answer.with_error_code(error.code()),
+    };
+    let topics = results.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, result)| {
+            OffsetDeleteResponsePartition::default()
+                .with_partition_index(index)
+                .with_error_code(code(result))
+        });
+        OffsetDeleteResponseTopic::default().with_name(name).with_partitions(partitions.collect())
+    });
+    answer.with_topics(topics.collect())
 }
 
-fn delete(
-    cx: &Context,
-    request: OffsetDeleteRequest,
-) -> Result<Vec<OffsetDeleteResponseTopic>, ErrorCode> {
+fn delete(cx: &Context, request: OffsetDeleteRequest) -> Result<Results, ErrorCode> {
     check(&request.group_id)?;
-    let mut existing = Vec::new();
-    // Where in the answer the result for each existing partition goes.
-    let mut places = Vec::new();
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for asked in request.topics {
-        let topic = cx.cluster.topics.named(&asked.name);
-        let mut partitions = Vec::with_capacity(asked.partitions.len());
-        for partition in asked.partitions {
-            let index = partition.partition_index;
-            let answer = OffsetDeleteResponsePartition::default().with_partition_index(index);
-            if topic.as_ref().is_some_and(|topic| topic.partition(index).is_some()) {
-                existing.push((asked.name.to_string(), index));
-                places.push((topics.len(), partitions.len()));
-                partitions.push(answer);
-            } else {
-                let error = ErrorCode::UnknownTopicOrPartition;
-                partitions.push(answer.with_error_code(error.code()));
-            }
-        }
-        let answer = OffsetDeleteResponseTopic::default().with_name(asked.name);
-        topics.push(answer.with_partitions(partitions));
-    }
-    let results = cx.cluster.groups.delete_offsets(&request.group_id, &existing)?;
-    for ((topic, partition), result) in places.into_iter().zip(results) {
-        topics[topic].partitions[partition].error_code = code(result);
-    }
-    Ok(topics)
+    let asked = request.topics.into_iter().map(|topic| {
+        let indexes = topic.partitions.iter().map(|partition| partition.partition_index);
+        (topic.name, indexes.collect())
+    });
+    let (mut results, existing) = Results::of_existing(cx, asked, |index| *index);
+    results.fill(cx.cluster.groups.delete_offsets(&request.group_id, &existing)?);
+    Ok(results)
 }

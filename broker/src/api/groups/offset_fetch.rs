@@ -4,9 +4,12 @@
 //! * A partition without a committed offset is answered with offset -1; that is no error, and neither is an
 //!   unknown group, topic or partition.
 //! * From version 8 on for many groups at once (KIP-709).
+//! * A group or a partition that is named twice is answered once.
 //!
 //! Left out: `require_stable` (KIP-447) changes nothing, since there are no transactions yet that could have
 //! an offset pending; member id and epoch of version 9 are for KIP-848 groups only.
+
+use std::collections::HashSet;
 
 use super::text;
 use crate::{
@@ -30,7 +33,10 @@ use crate::{
 pub(crate) fn answer(cx: &Context, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let answer = OffsetFetchResponse::default();
     if cx.version >= 8 {
-        return answer.with_groups(request.groups.into_iter().map(|g| group(cx, g)).collect());
+        let mut seen = HashSet::new();
+        let groups = request.groups.into_iter();
+        let once = groups.filter(|group| seen.insert(group.group_id.clone()));
+        return answer.with_groups(once.map(|asked| group(cx, asked)).collect());
     }
     let asked = request.topics.map(|topics| {
         topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
@@ -81,12 +87,15 @@ fn fetch(cx: &Context, group_id: &str, asked: Option<Vec<(TopicName, Vec<i32>)>>
         return cx.cluster.groups.read(group_id, everything).unwrap_or_default();
     };
     let look_up = |group: Option<&Group>| -> Fetched {
+        let mut seen = HashSet::new();
         let of_topic = |(topic, partitions): &(TopicName, Vec<i32>)| {
-            let committed = |&index: &i32| {
+            let committed = |index: i32| {
                 let committed = group.and_then(|group| group.committed(topic, index));
                 (index, committed.cloned().unwrap_or_else(nothing))
             };
-            (topic.clone(), partitions.iter().map(committed).collect())
+            let once = partitions.iter().copied();
+            let once = once.filter(|index| seen.insert((topic.clone(), *index)));
+            (topic.clone(), once.map(committed).collect())
         };
         asked.iter().map(of_topic).collect()
     };

@@ -1,6 +1,8 @@
 //! SyncGroup, versions 0–5: the leader hands in the assignment, and every member fetches its own.
 //!
-//! * Waits until the leader has assigned; nobody is told an empty assignment meanwhile.
+//! * Waits until the leader has assigned. Until then SyncGroup is not answered.
+//! * Metadata and assignments of a group are limited to `message.max.bytes`: more is `UNKNOWN_SERVER_ERROR` for all
+//!   members, as in Kafka, which keeps a group as one record of `__consumer_offsets`.
 //! * A member that the leader left out gets an empty assignment.
 //! * From version 5 type and name of the protocol must be told, and are checked
 //!   (`INCONSISTENT_GROUP_PROTOCOL`, KIP-559).
@@ -11,7 +13,7 @@ use super::{check, string, text};
 use crate::{
     api::Context,
     error_code::ErrorCode,
-    group::{Sync, SyncAnswer},
+    group::{SyncAnswer, SyncRequest},
     wire::messages::{SyncGroupRequest, SyncGroupResponse},
 };
 
@@ -34,7 +36,7 @@ async fn sync(cx: &Context<'_>, request: SyncGroupRequest) -> SyncAnswer {
         // A copy: a slice would keep the whole request in memory.
         (assigned.member_id.to_string(), Bytes::copy_from_slice(&assigned.assignment))
     });
-    let sync = Sync {
+    let sync = SyncRequest {
         member_id: request.member_id.to_string(),
         instance_id: string(request.group_instance_id.as_ref()),
         generation: request.generation_id,

@@ -5,70 +5,76 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::member::{Member, Waiting};
-use super::state::State;
-use super::*;
+use super::{members::Parked, state::State, *};
+use crate::{
+    group::{Group, Kind, NewOffset},
+    machine::{Machine, RequestId},
+    time::Millis,
+};
+
+impl Classic {
+    pub(in crate::group) fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    pub(in crate::group) fn leader(&self) -> Option<&str> {
+        self.leader.map(|leader| self.members.get(leader).id())
+    }
+}
 
 /// What is true of a group between any two steps.
-pub(super) fn assert_invariants(group: &Group, now: Moment) {
-    let ids: BTreeSet<&str> = group.members.iter().map(|member| member.id.as_str()).collect();
-    assert_eq!(ids.len(), group.members.len(), "a member id is there once");
-    let instances: Vec<_> =
-        group.members.iter().filter_map(|member| member.instance_id.as_deref()).collect();
+pub(in crate::group) fn assert_invariants(group: &Group, now: Moment) {
+    let Kind::Classic(classic) = &group.kind;
+    let Classic { members, pending, state, .. } = classic;
+    members.assert_indexed();
+    let ids: BTreeSet<&str> = members.iter().map(|(_, member)| member.id()).collect();
+    assert_eq!(ids.len(), members.len(), "a member id is there once");
+    let instances: Vec<_> = members.iter().filter_map(|(_, member)| member.instance_id()).collect();
     assert_eq!(
         instances.iter().collect::<BTreeSet<_>>().len(),
         instances.len(),
         "an instance id is there once"
     );
     assert!(
-        group.pending.keys().all(|id| !ids.contains(id.as_str())),
+        pending.ids().all(|id| !ids.contains(id.as_str())),
         "a pending member is no member yet"
     );
-    assert!(group.effects.is_empty(), "no answer is held back");
+    assert!(classic.effects.is_empty(), "no answer is held back");
 
-    match &group.leader {
-        Some(leader) => assert!(ids.contains(leader.as_str()), "the leader is a member"),
+    let places: BTreeSet<Place> = members.iter().map(|(place, _)| place).collect();
+    match classic.leader {
+        Some(leader) => assert!(places.contains(&leader), "the leader is a member"),
         None => assert!(ids.is_empty(), "members have a leader"),
     }
-    if let Some(unsynced) = group.state.unsynced() {
-        assert!(
-            unsynced.members.iter().all(|id| ids.contains(id.as_str())),
-            "only members are expected to sync"
-        );
+    if let Some(unsynced) = state.unsynced() {
+        assert!(unsynced.members.is_subset(&places), "only members are expected to sync");
         assert!(!ids.is_empty(), "an empty group is Empty or preparing to be");
-        let protocol = group.protocol_name.as_deref().expect("a generation has a protocol");
-        assert!(
-            group.members.iter().all(|member| member.supports(protocol)),
-            "everybody has the protocol"
-        );
+        let protocol = classic.protocol_name.as_deref().expect("a generation has a protocol");
+        assert!(members.all_have(protocol), "everybody has the protocol");
     }
-    for member in &group.members {
-        let fits = match (&member.waiting, &group.state) {
-            (Waiting::Nothing, _) => true,
-            (Waiting::Join(_), State::PreparingRebalance { .. }) => true,
-            (Waiting::Sync(_), State::CompletingRebalance { unsynced }) => {
-                !unsynced.members.contains(&member.id)
+    for (place, member) in members.iter() {
+        let fits = match (member.parked(), state) {
+            (Parked::Nothing, _) => true,
+            (Parked::Join(_), State::PreparingRebalance { .. }) => true,
+            (Parked::Sync(_), State::CompletingRebalance { unsynced }) => {
+                !unsynced.members.contains(&place)
             }
             _ => false,
         };
-        assert!(fits, "{:?} fits {:?}", member.waiting, group.state);
+        assert!(fits, "{:?} fits {state:?}", member.parked());
     }
-    match &group.state {
-        State::Empty | State::Dead => {
-            assert!(ids.is_empty(), "no members when {}", group.state_name());
-        }
+    match state {
+        State::Empty => assert!(ids.is_empty(), "no members when {}", group.state_name()),
         State::PreparingRebalance { initial: None, .. } => {
-            let all_there =
-                group.pending.is_empty() && group.members.iter().all(Member::awaits_join);
-            assert!(!all_there, "a rebalance does not wait for nobody");
+            assert!(!classic.all_joined(), "a rebalance does not wait for nobody");
         }
         State::CompletingRebalance { unsynced } => {
-            let leader = group.leader.as_ref().expect("checked above");
-            assert!(unsynced.members.contains(leader), "the assignment is still to come");
+            let leader = classic.leader.expect("checked above");
+            assert!(unsynced.members.contains(&leader), "the assignment is still to come");
         }
         _ => {}
     }
-    if !waiting(group).is_empty() {
+    if !parked(group).is_empty() {
         assert!(
             group.next_deadline().is_some_and(|at| at > now),
             "who waits does so until a deadline to come"
@@ -77,12 +83,13 @@ pub(super) fn assert_invariants(group: &Group, now: Moment) {
 }
 
 /// The requests that have no answer yet.
-pub(super) fn waiting(group: &Group) -> BTreeSet<RequestId> {
-    let request = |member: &Member| match member.waiting {
-        Waiting::Nothing => None,
-        Waiting::Join(request) | Waiting::Sync(request) => Some(request),
+pub(in crate::group) fn parked(group: &Group) -> BTreeSet<RequestId> {
+    let Kind::Classic(classic) = &group.kind;
+    let request = |parked: Parked| match parked {
+        Parked::Nothing => None,
+        Parked::Join(request) | Parked::Sync(request) => Some(request),
     };
-    group.members.iter().filter_map(request).collect()
+    classic.members.iter().filter_map(|(_, member)| request(member.parked())).collect()
 }
 
 /// What one of a few clients does next. What it says may be right, stale or invented.
@@ -156,7 +163,8 @@ struct World {
 
 impl World {
     fn new(delay: Millis, max_size: usize) -> Self {
-        let settings = Settings { initial_rebalance_delay: delay, max_size, ..Settings::default() };
+        let settings =
+            GroupSettings { initial_rebalance_delay: delay, max_size, ..GroupSettings::default() };
         World {
             group: Group::new("g", settings),
             now: Moment(0),
@@ -174,14 +182,14 @@ impl World {
     }
 
     fn run(&mut self, event: Event) {
-        let was_dead = self.group.is_dead();
+        let was_dead = self.group.is_deleted;
         match event {
             Event::Join { client, fresh, is_static, version, protocols, rebalance } => {
                 let request = self.request(client);
                 let member_id = if fresh { String::new() } else { self.clients[client].0.clone() };
                 let protocols =
                     [&["range"][..], &["range", "rr"], &["rr", "range", "sticky"]][protocols];
-                let join = Join {
+                let join = JoinRequest {
                     member_id,
                     instance_id: is_static.then(|| format!("i{client}")),
                     client_id: format!("c{client}"),
@@ -197,8 +205,8 @@ impl World {
                     can_skip_assignment: version >= 9,
                     uuid: request.to_string(),
                 };
-                let effects = self.group.join(join, request, self.now);
-                self.hear(effects);
+                self.group.join(join, request, self.now);
+                self.hear();
             }
             Event::Sync { client, assigns, generation } => {
                 let request = self.request(client);
@@ -209,7 +217,7 @@ impl World {
                     let id = self.clients.get(assigned).map_or("stranger", |(id, _)| id).to_owned();
                     assignments.push((id, Bytes::from(format!("for client {assigned}"))));
                 }
-                let sync = Sync {
+                let sync = SyncRequest {
                     member_id,
                     instance_id: None,
                     generation: known.wrapping_add(generation),
@@ -217,8 +225,8 @@ impl World {
                     protocol_name: None,
                     assignments,
                 };
-                let effects = self.group.sync(sync, request, self.now);
-                self.hear(effects);
+                self.group.sync(sync, request, self.now);
+                self.hear();
             }
             Event::Heartbeat { client, generation } => {
                 let (member_id, known) = self.clients[client].clone();
@@ -253,7 +261,7 @@ impl World {
                     generation: known.wrapping_add(generation),
                 };
                 let new = NewOffset {
-                    topic: "orders".to_owned(),
+                    topic: "orders".into(),
                     partition: 0,
                     offset: 1,
                     leader_epoch: 0,
@@ -266,8 +274,8 @@ impl World {
                 let end = self.now + time;
                 while let Some(at) = self.group.next_deadline().filter(|at| *at <= end) {
                     self.now = self.now.max(at);
-                    let effects = self.group.tick(self.now);
-                    self.hear(effects);
+                    self.group.tick(self.now);
+                    self.hear();
                     self.check(was_dead);
                 }
                 self.now = end;
@@ -282,25 +290,29 @@ impl World {
             }
         }
         // An owner ticks after each step, should a deadline lie at its very time.
-        let effects = self.group.tick(self.now);
-        self.hear(effects);
+        self.group.tick(self.now);
+        self.hear();
         self.check(was_dead);
     }
 
     fn leave(&mut self, leaving: Vec<Leaving>) {
-        if let Ok((_, effects)) = self.group.leave(leaving, self.now) {
-            self.hear(effects);
-        }
+        let _ = self.group.leave(leaving, self.now);
+        self.hear();
     }
 
-    fn hear(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            let (Effect::Join(request, _) | Effect::Sync(request, _)) = &effect;
-            let client = self.open.remove(request).expect("each request gets one answer");
-            match effect {
-                Effect::Join(_, Ok(joined)) => {
+    fn classic(&self) -> &Classic {
+        let Kind::Classic(classic) = &self.group.kind;
+        classic
+    }
+
+    fn hear(&mut self) {
+        for effect in self.group.take_effects() {
+            let Effect::Answer(request, answer) = effect else { continue };
+            let client = self.open.remove(&request).expect("each request gets one answer");
+            match answer {
+                Answer::Join(Ok(joined)) => {
                     assert!(
-                        joined.generation <= self.group.generation,
+                        joined.generation <= self.classic().generation,
                         "an answer is of a generation that has begun"
                     );
                     assert!(
@@ -309,13 +321,13 @@ impl World {
                     );
                     self.clients[client] = (joined.member_id, joined.generation);
                 }
-                Effect::Join(_, Err(refused)) => {
+                Answer::Join(Err(refused)) => {
                     assert_ne!(refused.error, ErrorCode::None);
                     self.clients[client] = (refused.member_id, -1);
                 }
-                Effect::Sync(_, Ok(synced)) => {
+                Answer::Sync(Ok(synced)) => {
                     assert!(
-                        matches!(self.group.state, State::Stable { .. }),
+                        matches!(self.classic().state, State::Stable { .. }),
                         "no assignment before the leader's"
                     );
                     let own = format!("for client {client}");
@@ -324,17 +336,20 @@ impl World {
                         "an assignment reaches the client it was made for"
                     );
                 }
-                Effect::Sync(_, Err(error)) => assert_ne!(error, ErrorCode::None),
+                Answer::Sync(Err(error)) => assert_ne!(error, ErrorCode::None),
             }
         }
     }
 
     fn check(&mut self, was_dead: bool) {
         assert_invariants(&self.group, self.now);
-        assert!(was_dead || self.group.generation >= self.generation, "the generation never falls");
-        self.generation = self.group.generation;
+        assert!(
+            was_dead || self.classic().generation >= self.generation,
+            "the generation never falls"
+        );
+        self.generation = self.classic().generation;
         assert_eq!(
-            waiting(&self.group),
+            parked(&self.group),
             self.open.keys().copied().collect(),
             "no request is forgotten"
         );

@@ -1,7 +1,8 @@
-//! The five states of a group, each with what only it needs.
+//! The four states of a group's members, each with what only it needs.
 
 use std::collections::BTreeSet;
 
+use super::members::Place;
 use crate::time::{Millis, Moment};
 
 #[derive(Debug, PartialEq)]
@@ -14,8 +15,6 @@ pub(super) enum State {
     CompletingRebalance { unsynced: Unsynced },
     /// The assignment is known. Followers may still have to fetch it.
     Stable { unsynced: Unsynced },
-    /// Deleted. Kafka uses this state for groups that moved to another coordinator, too.
-    Dead,
 }
 
 /// The first rebalance of an empty group waits for more members, and longer while they keep coming.
@@ -32,7 +31,7 @@ pub(super) struct InitialDelay {
 /// Members that know the generation but have not sent SyncGroup. Those who never do are removed.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unsynced {
-    pub(super) members: BTreeSet<String>,
+    pub(super) members: BTreeSet<Place>,
     pub(super) deadline: Moment,
 }
 
@@ -44,28 +43,27 @@ impl State {
             State::PreparingRebalance { .. } => "PreparingRebalance",
             State::CompletingRebalance { .. } => "CompletingRebalance",
             State::Stable { .. } => "Stable",
-            State::Dead => "Dead",
         }
     }
 
     pub(super) fn unsynced(&self) -> Option<&Unsynced> {
         match self {
             State::CompletingRebalance { unsynced } | State::Stable { unsynced } => Some(unsynced),
-            State::Empty | State::PreparingRebalance { .. } | State::Dead => None,
+            State::Empty | State::PreparingRebalance { .. } => None,
         }
     }
 
     pub(super) fn unsynced_mut(&mut self) -> Option<&mut Unsynced> {
         match self {
             State::CompletingRebalance { unsynced } | State::Stable { unsynced } => Some(unsynced),
-            State::Empty | State::PreparingRebalance { .. } | State::Dead => None,
+            State::Empty | State::PreparingRebalance { .. } => None,
         }
     }
 
     /// The member has synced, or is no member any more.
-    pub(super) fn no_sync_expected(&mut self, member_id: &str) {
+    pub(super) fn no_sync_expected(&mut self, place: Place) {
         if let Some(unsynced) = self.unsynced_mut() {
-            unsynced.members.remove(member_id);
+            unsynced.members.remove(&place);
         }
     }
 }
