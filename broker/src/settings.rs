@@ -66,7 +66,7 @@ macro_rules! settings {
             pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), BadSetting> {
                 match name {
                     $($($name)|+ => {
-                        let parsed = <$type as Value>::parse(value).filter($check);
+                        let parsed = <$type as SettingType>::parse(value).filter($check);
                         self.$field = parsed.ok_or_else(|| bad_value(name, value, $about))?;
                     })*
                     _ => return Err(unknown_setting($what, name, &[$($($name,)+)*])),
@@ -79,9 +79,9 @@ macro_rules! settings {
                 let default = Self::default();
                 vec![$($(Described {
                     name: $name,
-                    value: Value::print(&self.$field),
+                    value: SettingType::print(&self.$field),
                     is_default: self.$field == default.$field,
-                    kind: <$type as Value>::KIND,
+                    kind: <$type as SettingType>::KIND,
                     about: $about,
                 },)+)*]
             }
@@ -258,7 +258,7 @@ fn parse_listener(text: &str) -> Option<(String, u16)> {
 }
 
 /// A type that a setting can have.
-trait Value: Sized {
+trait SettingType: Sized {
     const KIND: Kind;
     fn parse(text: &str) -> Option<Self>;
     fn print(&self) -> String;
@@ -266,7 +266,7 @@ trait Value: Sized {
 
 macro_rules! value {
     ($type:ty, $kind:ident) => {
-        impl Value for $type {
+        impl SettingType for $type {
             const KIND: Kind = Kind::$kind;
             fn parse(text: &str) -> Option<Self> {
                 text.trim().parse().ok()
@@ -294,7 +294,7 @@ impl From<&str> for List {
     }
 }
 
-impl Value for List {
+impl SettingType for List {
     const KIND: Kind = Kind::List;
     fn parse(text: &str) -> Option<Self> {
         Some(text.into())

@@ -43,10 +43,10 @@ def main():
         "//! Run it again instead of editing this file.",
         "",
         "use super::definition::Kind::*;",
-        "use super::definition::{Api, Message, api, field, message, struct_, structs};",
+        "use super::definition::{ApiSchema, Message, api, field, message, struct_, structs};",
         "",
         "/// Every API that a broker's listener serves, by ascending key.",
-        "pub(super) static APIS: &[Api] = &[",
+        "pub(super) static APIS: &[ApiSchema] = &[",
     ]
     for key, pair in served.items():
         request, response = (snake(pair[side]["name"]).upper() for side in ("request", "response"))

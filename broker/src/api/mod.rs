@@ -11,11 +11,18 @@ mod groups;
 mod records;
 mod session;
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 pub(crate) use self::session::{Session, Software};
 use crate::{
     cluster::Cluster,
+    error_code::ErrorCode,
     wire::{self, ApiKey, Frame, Request, StrBytes, Unreadable},
 };
 
@@ -26,7 +33,7 @@ use crate::{
 macro_rules! apis {
     ($($key:ident $min:literal..=$max:literal $(advertised $advertised:literal)? => $($module:ident)::+ $how:ident;)*) => {
         /// Every API that is served.
-        pub(crate) const APIS: &[Api] = &[$(Api {
+        pub(crate) const APIS: &[ServedApi] = &[$(ServedApi {
             name: stringify!($key),
             key: ApiKey::$key,
             min: $min,
@@ -88,7 +95,7 @@ apis! {
 
 /// A line of the table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Api {
+pub(crate) struct ServedApi {
     pub(crate) name: &'static str,
     pub(crate) key: ApiKey,
     pub(crate) min: i16,
@@ -165,7 +172,37 @@ pub(crate) async fn answer(
         "a request"
     );
     let cx = Context { cluster, session, client_id, version: request.version };
-    dispatch(&cx, &mut request).await
+    let asked = request.clone();
+    match without_panic(dispatch(&cx, &mut request)).await {
+        Some(answered) => answered,
+        None => refuse(&asked, ErrorCode::UnknownServerError),
+    }
+}
+
+/// The answer to a request of any API that says nothing but an error.
+///
+/// # Errors
+///
+/// A request that cannot be read.
+fn refuse(request: &Request, code: ErrorCode) -> Result<Answered, Unreadable> {
+    let frame = request.refuse(code)?;
+    let then = match frame {
+        Some(_) => Then::Keep,
+        None => Then::Close(format!("a request that expects no answer failed with {code}")),
+    };
+    Ok(Answered { frame, then })
+}
+
+/// A handler that panics has a bug, and the panic has told where. The client is told UNKNOWN_SERVER_ERROR, as Kafka does
+/// for an exception that it did not expect: `None`.
+async fn without_panic<T>(handler: impl Future<Output = T>) -> Option<T> {
+    let mut handler = pin!(handler);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+        Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 fn answered<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Answered, Unreadable> {
@@ -178,4 +215,39 @@ fn answered<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Answe
         Reply::Nothing => Answered { frame: None, then: Then::Keep },
         Reply::Close(reason) => Answered { frame: None, then: Then::Close(reason) },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_answer() {
+        assert_eq!(without_panic(async { 1 }).await, Some(1));
+        assert_eq!(without_panic::<()>(async { panic!("a bug") }).await, None);
+        let listing = Request {
+            key: ApiKey::ListGroups,
+            version: 0,
+            correlation_id: 7,
+            client_id: None,
+            body: Bytes::new(),
+        };
+        let refused = refuse(&listing, ErrorCode::UnknownServerError).unwrap();
+        let bytes = refused.frame.unwrap().to_vec();
+        assert_eq!(bytes, [0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0]);
+        assert!(matches!(refused.then, Then::Keep));
+    }
+
+    #[test]
+    fn a_request_that_expects_no_answer_ends_its_connection() {
+        // Produce, version 3: no transactional id, acks=0, a time-out, no topics.
+        let body = Bytes::from_static(&[0xff, 0xff, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0]);
+        let key = ApiKey::Produce;
+        let produce = Request { key, version: 3, correlation_id: 7, client_id: None, body };
+        let refused = refuse(&produce, ErrorCode::ClusterAuthorizationFailed).unwrap();
+        assert!(refused.frame.is_none());
+        assert!(matches!(refused.then, Then::Close(_)));
+    }
 }

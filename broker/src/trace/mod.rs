@@ -339,7 +339,7 @@ impl<'a> Message<'a> {
     }
 
     fn new(
-        api: &schema::Api,
+        api: &schema::ApiSchema,
         message: &schema::Message,
         version: i16,
         frame: &'a [u8],
@@ -402,7 +402,7 @@ fn is_topic_name(field: &Field) -> bool {
     ["name", "topic", "topic_name", "resource_name"].iter().any(|name| field.is(name))
 }
 
-fn api_name(api: &schema::Api) -> &'static str {
+fn api_name(api: &schema::ApiSchema) -> &'static str {
     api.request.name.trim_end_matches("Request")
 }
 

@@ -21,6 +21,7 @@ pub(crate) use self::{
     fetch::{FetchAnswer, FetchedPartition, FetchedTopic},
     frame::Frame,
 };
+use crate::error_code::ErrorCode;
 
 /// Bytes that are not a request this broker can read: a sentence that says what is wrong and where.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub(crate) use self::{
 pub(crate) struct Unreadable(pub(crate) String);
 
 /// One request whose header was read and whose body was not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) key: ApiKey,
     pub(crate) version: i16,
@@ -55,6 +56,28 @@ impl Request {
             client_id,
             body: frame.slice(header.body..),
         })
+    }
+
+    /// The answer that says nothing but this error code, wherever the API has a place for it; `None` if the client expects
+    /// no answer.
+    ///
+    /// # Errors
+    ///
+    /// A body that is not what the schema says.
+    pub(crate) fn refuse(&self, code: ErrorCode) -> Result<Option<Frame>, Unreadable> {
+        let (key, version) = (self.key as i16, self.version);
+        if self.key == ApiKey::Produce
+            && schema::number_in(key, version, &self.body, "acks") == Some(0)
+        {
+            return Ok(None);
+        }
+        let mut frame = Frame::default();
+        let header = ResponseHeader::default().with_correlation_id(self.correlation_id);
+        let header_version = self.key.response_header_version(version);
+        header.encode(frame.bytes(), header_version).map_err(unreadable)?;
+        schema::write_error(frame.bytes(), key, version, &self.body, code.code())
+            .map_err(unreadable)?;
+        Ok(Some(frame))
     }
 
     /// Has it so many parts that a handler takes long? A handler's work grows with them, not with bytes such as a

@@ -9,7 +9,7 @@
 //! nothing to list.
 
 use crate::{
-    api::{APIS, Context, Software},
+    api::{APIS, Context, ServedApi, Software},
     error_code::ErrorCode,
     wire::{
         ApiKey,
@@ -40,7 +40,7 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
         .with_api_keys(own.map(range).collect())
 }
 
-fn range(api: &super::super::Api) -> ApiVersion {
+fn range(api: &ServedApi) -> ApiVersion {
     ApiVersion::default()
         .with_api_key(api.key as i16)
         .with_min_version(api.advertised)

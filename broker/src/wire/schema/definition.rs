@@ -2,7 +2,7 @@
 
 /// One of Kafka's APIs. Request and response have the same versions.
 #[derive(Debug)]
-pub(crate) struct Api {
+pub(crate) struct ApiSchema {
     pub(crate) key: i16,
     pub(crate) request: Message,
     pub(crate) response: Message,
@@ -115,8 +115,8 @@ impl Kind {
 
 const NEVER: i16 = i16::MAX;
 
-pub(super) const fn api(key: i16, request: Message, response: Message) -> Api {
-    Api { key, request, response }
+pub(super) const fn api(key: i16, request: Message, response: Message) -> ApiSchema {
+    ApiSchema { key, request, response }
 }
 
 pub(super) const fn message(name: &'static str, first: i16, last: i16) -> Message {

@@ -14,6 +14,7 @@
 //! is not UTF-8.
 
 mod definition;
+mod error_answer;
 mod header;
 mod malformed;
 mod table;
@@ -21,7 +22,8 @@ mod table;
 mod tests;
 mod walk;
 
-pub(crate) use definition::{Api, Message};
+pub(crate) use definition::{ApiSchema, Message};
+pub(crate) use error_answer::{number_in, write_error};
 pub(crate) use header::{parse_header, request_header_version, response_header_version};
 pub(crate) use malformed::Malformed;
 pub(crate) use table::{
@@ -50,14 +52,14 @@ pub(crate) fn has_more_elements(api_key: i16, version: i16, body: &[u8], limit: 
 }
 
 /// The API with this key, if a broker's listener serves it and the codec knows it.
-pub(crate) fn api(key: i16) -> Option<&'static Api> {
+pub(crate) fn api(key: i16) -> Option<&'static ApiSchema> {
     let index = table::APIS.binary_search_by_key(&key, |api| api.key).ok()?;
     Some(&table::APIS[index])
 }
 
 /// The key of the API with this name, in any case.
 pub(crate) fn key_named(name: &str) -> Option<i16> {
-    let is_named = |api: &&Api| {
+    let is_named = |api: &&ApiSchema| {
         api.request.name.strip_suffix("Request").is_some_and(|own| own.eq_ignore_ascii_case(name))
     };
     table::APIS.iter().find(is_named).map(|api| api.key)

@@ -4,10 +4,10 @@
 //! Run it again instead of editing this file.
 
 use super::definition::Kind::*;
-use super::definition::{Api, Message, api, field, message, struct_, structs};
+use super::definition::{ApiSchema, Message, api, field, message, struct_, structs};
 
 /// Every API that a broker's listener serves, by ascending key.
-pub(super) static APIS: &[Api] = &[
+pub(super) static APIS: &[ApiSchema] = &[
     api(0, PRODUCE_REQUEST, PRODUCE_RESPONSE),
     api(1, FETCH_REQUEST, FETCH_RESPONSE),
     api(2, LIST_OFFSETS_REQUEST, LIST_OFFSETS_RESPONSE),

@@ -1,6 +1,7 @@
 //! The table, the walker and the codec must agree: what one of them reads, the others read in the same way.
 
 mod codec;
+mod error_answer;
 mod filled;
 mod listing;
 
@@ -19,14 +20,14 @@ use super::*;
 test_each_file::test_each_path! { in "broker/src/wire/schema/scripts" as scripts => listing::run_script }
 
 /// Every request and response of the table in every version.
-fn each_version() -> impl Iterator<Item = (Side, &'static Api, i16)> {
+fn each_version() -> impl Iterator<Item = (Side, &'static ApiSchema, i16)> {
     table::APIS.iter().flat_map(|api| {
         let versions = api.request.first..=api.request.last;
         versions.flat_map(move |v| [(Side::Request, api, v), (Side::Response, api, v)])
     })
 }
 
-fn check(side: Side, api: &Api, version: i16, bytes: &[u8]) -> Result<(), Malformed> {
+fn check(side: Side, api: &ApiSchema, version: i16, bytes: &[u8]) -> Result<(), Malformed> {
     match side {
         Side::Request => walk(&api.request, version, bytes, &mut ()),
         Side::Response => walk(&api.response, version, bytes, &mut ()),
@@ -34,7 +35,7 @@ fn check(side: Side, api: &Api, version: i16, bytes: &[u8]) -> Result<(), Malfor
 }
 
 /// A body as the codec writes it by default, and one with every field set.
-fn samples(side: Side, api: &Api, version: i16) -> [Vec<u8>; 2] {
+fn samples(side: Side, api: &ApiSchema, version: i16) -> [Vec<u8>; 2] {
     [codec::default_body(side, api.key, version), fill(side.message(api), version, &mut richly())]
 }
 
@@ -251,7 +252,7 @@ enum Part {
     Other,
 }
 
-fn parts(side: Side, api: &Api, version: i16, body: &[u8]) -> Vec<(Range<usize>, Part)> {
+fn parts(side: Side, api: &ApiSchema, version: i16, body: &[u8]) -> Vec<(Range<usize>, Part)> {
     struct Parts(Vec<(Range<usize>, Part)>);
 
     impl Visitor<'_> for Parts {
@@ -272,7 +273,7 @@ fn parts(side: Side, api: &Api, version: i16, body: &[u8]) -> Vec<(Range<usize>,
 }
 
 /// The guard's promise, and its limits: what it refuses as broken, the codec could not have read either.
-fn agree(side: Side, api: &Api, version: i16, body: &[u8]) {
+fn agree(side: Side, api: &ApiSchema, version: i16, body: &[u8]) {
     match check(side, api, version, body) {
         Ok(()) => {
             let written = codec::decode_and_encode(side, api.key, version, body);

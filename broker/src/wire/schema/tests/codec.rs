@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 use kafka_protocol::protocol::{Message as CodecMessage, VersionRange};
 
-use super::super::definition::{Api, Message};
+use super::super::definition::{ApiSchema, Message};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
@@ -13,7 +13,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    pub(super) fn message(self, api: &Api) -> &Message {
+    pub(super) fn message(self, api: &ApiSchema) -> &Message {
         match self {
             Side::Request => &api.request,
             Side::Response => &api.response,
