@@ -1,11 +1,10 @@
 //! Lab 3: what makes an event small?
 //!
-//! * Protocol Buffers leave out the names: a record carries field numbers, which both sides look up in one schema.
-//! * ZSTD finds what repeats. It works on a batch, never across batches, so it needs many records in one.
-//! * A batch fills while records wait for each other: `linger.ms` is the wait, and the count, the bytes or the time
-//!   that is reached first ends it.
+//! * Protocol Buffers leave out the names: a record carries field numbers, and both sides know them from one schema.
+//! * ZSTD finds what repeats within a batch, never across batches. So a batch needs many records.
+//! * A batch fills while its records wait. It ends when it reaches the first of three limits: time (`linger.ms`), count, bytes.
 //!
-//! Case that breaks it: batches of one record. There is next to nothing to find, and all five codecs look alike.
+//! Case that breaks it: batches of one record. Almost nothing repeats in them, and all five codecs look alike.
 //!
 //! [`event`] is the schema's types, [`generate`] makes events, [`send`](mod@send) and [`receive`](mod@receive) carry
 //! them, [`stored`](mod@stored) looks at what the broker keeps, [`measure`](mod@measure) compares, [`picture`] draws.
@@ -42,7 +41,7 @@ pub const CONSUMER: Program<'_> = Program {
     name: "lab3-consumer",
     file: FILE,
     clients: &[Client::Consumer],
-    // An event counts as read when it was printed, not when librdkafka has fetched it.
+    // An event counts as read when it was printed, not when librdkafka fetched it.
     defaults: &[(Client::Consumer, "enable.auto.offset.store", "false")],
 };
 

@@ -1,4 +1,4 @@
-//! The comparison: JSON and Protocol Buffers, five codecs, three sizes of batches; on the same events.
+//! Compares JSON and Protocol Buffers, five codecs and three batch sizes, on the same events.
 //!
 //! | counted | how |
 //! |---|---|
@@ -6,11 +6,11 @@
 //! | CPU | of this whole process, all threads, kernel too: encoding, compression, sending. Not the broker's. |
 //! | records/s | from the first event to the last acknowledgement |
 //!
-//! Bytes are the same on every machine (gzip's may differ a little with the machine's zlib). CPU and records/s are of
-//! the machine that ran it, so each cell runs several times and the least disturbed run counts.
+//! Bytes are the same on every machine (with gzip they depend a little on the machine's zlib). CPU and records/s belong to
+//! one machine. So each combination runs several times, and the fastest run counts.
 //!
-//! So that the count alone ends a batch, `batch.size` and `message.max.bytes` are raised here, and the topics'
-//! `max.message.bytes` with them: 10,000 events as JSON are more than the megabyte that is the default of all three.
+//! Only the count should end a batch. So `batch.size`, `message.max.bytes` and the topics' `max.message.bytes` are raised here:
+//! 10,000 events as JSON are larger than the default of all three, which is about a megabyte.
 
 use crate::Lab;
 use crate::event::{Format, UserEvent};
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// Records in a batch, as many as fit the three panels of the picture.
 pub const BATCHES: [usize; 3] = [1, 100, 10_000];
 
-/// How many events there must be a multiple of, for every batch to be full.
+/// The number of events must be a multiple of this, so that every batch is full.
 pub const STEP: usize = 10_000;
 
 /// When the first event happened: with it, every byte is the same in every run.
@@ -79,7 +79,7 @@ pub async fn measure(
                     shutdown,
                 )
                 .await;
-                // Also when it failed: nothing of this is left on somebody's Kafka.
+                // Also after an error: no topic of the measurement stays on the broker.
                 shared::topic::delete(cluster, &topic.name).await?;
                 let Some(cell) = cell? else { return Ok(None) };
                 on(&cell);
@@ -94,14 +94,14 @@ async fn create(cluster: &Cluster, topic: &Topic) -> anyhow::Result<()> {
     let room = ROOM.to_string();
     let new = NewTopic::new(&topic.name, 1, TopicReplication::Fixed(-1))
         .set("max.message.bytes", &room)
-        // The events are of last year, and must not be cleaned away meanwhile.
+        // The events are from last year. Without this, the broker would delete them.
         .set("retention.ms", "-1");
     let results = cluster.admin().create_topics([&new], &AdminOptions::new()).await?;
     for result in results {
         result
             .map_err(|(name, code)| anyhow::anyhow!("Topic {name} could not be made: {code}."))?;
     }
-    // It is there; this waits until the broker's metadata knows it too.
+    // The topic exists. This waits until the broker's metadata names it too.
     shared::topic::ensure(cluster, topic).await?;
     Ok(())
 }
@@ -219,7 +219,7 @@ pub fn tables(cells: &[Cell]) -> String {
     text
 }
 
-/// What is said about ZSTD, held against the figures.
+/// What people say about ZSTD, compared with the figures.
 pub fn claims(cells: &[Cell]) -> Vec<String> {
     let cell = |batch, format, codec| {
         cells.iter().find(|cell| (cell.batch, cell.format, cell.codec) == (batch, format, codec))

@@ -1,6 +1,6 @@
 //! The figures as a picture: a panel for each size of batches, above the bytes, below the CPU.
 //!
-//! SVG is text, so no library draws it. It brings its own background, and its colours follow the reader's theme.
+//! SVG is text, so it needs no library. It has its own background, and its colours follow the reader's theme.
 
 use crate::event::Format;
 use crate::measure::{BATCHES, Cell, thousands};

@@ -1,10 +1,10 @@
-//! The producer: events in, and a count of what became of each.
+//! The producer sends records and counts what happened to each.
 //!
-//! `send` only puts a record into librdkafka's queue. Whether it was delivered is told later, in a callback. So every
-//! record carries a number, and what is not told by the end is known to be unknown.
+//! `send` only puts a record into librdkafka's queue. A callback reports later whether it was delivered. So every record
+//! carries a number, and a record without a report counts as unknown.
 //!
-//! A callback, not the `FutureProducer` of Lab 1: that one makes a channel for each record, which at hundreds of
-//! thousands of records a second would be most of what [`measure`](mod@crate::measure) measures.
+//! Why not the `FutureProducer` of Lab 1? It makes a channel for each record. At hundreds of thousands of records a second,
+//! [`measure`](mod@crate::measure) would mostly measure these channels.
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -22,17 +22,17 @@ use std::io;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long outstanding reports are waited for after Ctrl-C.
+/// How long to wait for the last reports after Ctrl-C.
 const LAST_REPORTS: Duration = Duration::from_secs(5);
 
 /// What to do with an event while the queue is full.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenFull {
-    /// Wait until a report makes room: whoever makes the events gets slower.
+    /// Wait until a report makes room; the producer becomes slower
     #[default]
     Wait,
-    /// Count it as not delivered, and go on with the next.
+    /// Count the event as not delivered, and go on
     Drop,
 }
 
@@ -58,7 +58,7 @@ impl<K> Record<K> {
     }
 }
 
-/// What became of record `n`, counted from 0.
+/// What happened to record `n`, counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     pub n: usize,
@@ -69,8 +69,7 @@ pub struct Report {
 /// Why a record was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
-    /// Nobody acknowledged it within `message.timeout.ms`. The broker may have it all the same: perhaps only its answer
-    /// was lost.
+    /// Nobody acknowledged it within `message.timeout.ms`. The broker may have stored it, if only the answer was lost.
     TimedOut,
     /// It is larger than the producer's `message.max.bytes`, so it never left.
     TooLarge,
@@ -82,7 +81,7 @@ pub enum Failure {
     Other(String),
 }
 
-/// What became of all records.
+/// What happened to all records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     pub delivered: Partitions,
@@ -106,7 +105,7 @@ impl Producer {
 
     /// Sends `total` records, not more than `rate` a second, and waits for their reports. Each goes to `on`.
     ///
-    /// The records come from an iterator: one is encoded when its turn has come.
+    /// The records come from an iterator, so each is encoded just before it is sent.
     pub async fn send<K: AsRef<[u8]>>(
         &mut self,
         topic: &str,
@@ -296,7 +295,7 @@ impl Tally {
             })
             .collect();
         if self.unknown > 0 {
-            reasons.push(format!("{} still without an answer when you stopped it", self.unknown));
+            reasons.push(format!("{} had no answer yet when you stopped it", self.unknown));
         }
         if self.unsent > 0 {
             reasons.push(format!("{} not sent, you stopped it", self.unsent));

@@ -1,9 +1,8 @@
-//! What the broker keeps: the batches in its log, with their sizes.
+//! Reads the batches in the broker's log, with their sizes.
 //!
-//! A consumer never sees them, since its library unpacks them. So this asks as a library does, by a Fetch request over
-//! a socket of its own, and reads the heads of the batches. A broker neither unpacks nor repacks what a producer sent
-//! (unless the topic's `compression.type` or a compaction makes it), so these are the bytes that went over the wire
-//! and that lie on Kafka's disk.
+//! A consumer never sees batches, because its library unpacks them. So this module sends a Fetch request over its own socket
+//! and reads the heads of the batches. A broker stores a batch as the producer sent it, unless the topic's `compression.type`
+//! or a compaction changes it. So these are the bytes that were sent, and the bytes on Kafka's disk.
 //!
 //! Fetch version 4 is the oldest that Kafka 4 serves and the shortest to write: no topic ids, no sessions. Left out:
 //! TLS and SASL.
@@ -74,14 +73,14 @@ fn read_all(cluster: &Cluster, topic: &str, from: i64) -> anyhow::Result<Vec<Bat
     let client = cluster.admin().inner();
     let metadata = client
         .fetch_metadata(Some(topic), FIRST_ANSWER)
-        .context("The broker did not tell the topic's partitions")?;
+        .context("The broker did not answer which partitions the topic has")?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let mut batches = Vec::new();
     for partition in found.with_context(|| format!("There is no topic {topic}"))?.partitions() {
         let id = partition.id();
-        let (low, high) = client
-            .fetch_watermarks(topic, id, FIRST_ANSWER)
-            .with_context(|| format!("The broker did not tell the offsets of {topic}[{id}]"))?;
+        let (low, high) = client.fetch_watermarks(topic, id, FIRST_ANSWER).with_context(|| {
+            format!("The broker did not answer which offsets {topic}[{id}] has")
+        })?;
         let mut next = low.max(from);
         if next >= high {
             continue;
@@ -138,11 +137,13 @@ impl Leader {
         let mut length = [0; 4];
         self.0
             .read_exact(&mut length)
-            .context("The broker hung up; does it ask for TLS or SASL?")?;
+            .context("The broker closed the connection. Perhaps it needs TLS or SASL, which this program does not have")?;
         let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        ensure!(length <= LARGEST, "An answer of {length} bytes is no answer of a broker");
+        ensure!(length <= LARGEST, "The answer has {length} bytes. This is not a Kafka broker");
         let mut answer = vec![0; length];
-        self.0.read_exact(&mut answer).context("The broker hung up in the middle of its answer")?;
+        self.0
+            .read_exact(&mut answer)
+            .context("The broker closed the connection in the middle of its answer")?;
         let (error, records) = answered(answer.into()).context("The answer cannot be read")?;
         if error != 0 {
             bail!("{topic}[{partition}]@{offset} cannot be fetched: Kafka's error {error}.");
@@ -200,7 +201,7 @@ fn heads(partition: i32, mut records: Bytes) -> anyhow::Result<Vec<Head>> {
         peek.truncate(length);
         peek.try_get_i32()?; // partition leader epoch
         let magic = peek.try_get_i8()?;
-        ensure!(magic == 2, "batches of version {magic} are from before 2017");
+        ensure!(magic == 2, "a batch has version {magic}, which is older than 2017");
         peek.try_get_u32()?; // CRC-32C of what follows
         let attributes = peek.try_get_i16()?;
         let codec = Codec::ALL.get(usize::from(attributes.unsigned_abs() & 7));
@@ -211,7 +212,7 @@ fn heads(partition: i32, mut records: Bytes) -> anyhow::Result<Vec<Head>> {
             partition,
             offset,
             records: u64::try_from(count).context("a negative count")?,
-            codec: *codec.with_context(|| format!("nobody knows codec {}", attributes & 7))?,
+            codec: *codec.with_context(|| format!("codec {} is not known", attributes & 7))?,
             bytes: 12 + length as u64,
         };
         heads.push(Head { batch, next: offset + last_offset + 1 });

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!  0  base_offset             i64   the broker writes the real one over it
-//!  8  batch_length            i32   of all that follows
+//!  8  batch_length            i32   of everything after it
 //! 12  partition_leader_epoch  i32   the broker's too
 //! 16  magic                   i8    2
-//! 17  crc                     u32   CRC-32C of all that follows
+//! 17  crc                     u32   CRC-32C of everything after it
 //! 21  attributes              i16   codec (3 bits), kind of timestamp, transactional, control
 //! 23  last_offset_delta       i32   offset of the last record − base_offset
 //! 27  base_timestamp          i64
@@ -17,7 +17,7 @@
 //! 61  records                       compressed together, if a codec is set
 //! ```
 //!
-//! What the broker changes stands before the checksum, so it need not compute it again.
+//! The broker changes only bytes before the checksum, so it does not compute the checksum again.
 
 use crate::crc::{self, CASTAGNOLI};
 use crate::exercise::Exercise;
@@ -44,10 +44,10 @@ pub fn build(exercise: &Exercise) -> Frame {
 
     let mut to = Encoder::part("record batch");
     to.i64("base_offset", 0, "the broker writes the real one over it");
-    to.i32("batch_length", 0, "of all that follows");
+    to.i32("batch_length", 0, "of everything after it");
     to.i32("partition_leader_epoch", -1, "the broker's too");
     to.i8("magic", exercise.magic, "the version of the format");
-    to.u32("crc", 0, "CRC-32C of all that follows");
+    to.u32("crc", 0, "CRC-32C of everything after it");
     to.i16("attributes", 0, "no codec, the producer's timestamps");
     to.i32("last_offset_delta", count(last), "the last record's offset - base_offset");
     to.i64("base_timestamp", exercise.base_timestamp, "ms since 1970");
@@ -149,7 +149,7 @@ pub struct Taken {
 /// A sentence with the byte where it stops to make sense.
 pub fn take_apart(from: &mut Decoder) -> anyhow::Result<Batch> {
     let base_offset = from.i64("base_offset", "the broker's: it was 0 when it was sent")?;
-    let length = from.i32("batch_length", "of all that follows")?;
+    let length = from.i32("batch_length", "of everything after it")?;
     let leader_epoch = from.i32("partition_leader_epoch", "the broker's")?;
     let magic = from.i8("magic", "")?;
     if magic != 2 {

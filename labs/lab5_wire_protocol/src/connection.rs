@@ -13,7 +13,8 @@ use tokio::time::timeout;
 /// How long an answer may take, if nothing has to happen first.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// The largest answer this lab expects. A length is four bytes from a peer: nobody should reserve 2 GiB for it.
+/// The largest answer that this lab expects. The length comes from the other side, so it must not decide alone how much
+/// memory is reserved.
 const LARGEST: usize = 8 << 20;
 
 /// A plain TCP connection to a broker.
@@ -58,7 +59,7 @@ impl Connection {
     }
 
     pub async fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.stream.write_all(bytes).await.context("The broker does not take any more bytes")
+        self.stream.write_all(bytes).await.context("The broker accepts no more bytes")
     }
 
     /// The next frame: four bytes of length, and as many as they say.
@@ -78,7 +79,10 @@ impl Connection {
         self.stream.read_exact(&mut length).await?;
         let n = match usize::try_from(i32::from_be_bytes(length)) {
             Ok(n) if n <= LARGEST => n,
-            _ => bail!("The answer's length is {}: that is not Kafka.", crate::batch::hex(&length)),
+            _ => bail!(
+                "The answer's length is {}. This is not a Kafka broker.",
+                crate::batch::hex(&length)
+            ),
         };
         let mut frame = length.to_vec();
         frame.resize(4 + n, 0);
@@ -120,7 +124,7 @@ impl Lab {
             ),
             Reply::Silence => {
                 bail!(
-                    "{title}: no answer within {} s. Does the broker still wait for bytes that the length promised?",
+                    "{title}: no answer within {} s. The broker may still wait for bytes, because the length says that more follow.",
                     limit.as_secs()
                 )
             }
@@ -143,8 +147,8 @@ impl Lab {
         let repeated = bytes.get(4..8).map(<[u8]>::to_vec);
         let mut from = Decoder::new(title, bytes);
         let value = (|| {
-            from.i32("length", "of all that follows")?;
-            from.i32("correlation_id", "the request's, so that answers can be told apart")?;
+            from.i32("length", "of everything after it")?;
+            from.i32("correlation_id", "the one of the request that it answers")?;
             if header == Header::Flexible {
                 from.tags()?;
             }

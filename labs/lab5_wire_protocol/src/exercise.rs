@@ -1,5 +1,5 @@
-//! **The file that you change.** Each value is right as it is; change one, run its stage, and see who notices, and
-//! where: the lab's own check names the byte, the broker answers what it always answers.
+//! **The file that you change.** Each value is right as it is. Change one and run its stage: the lab's check names the
+//! wrong byte, and the broker answers as it answers every client.
 //!
 //! `git checkout labs/lab5_wire_protocol/src/exercise.rs` puts everything back.
 
@@ -18,7 +18,7 @@ pub const EXERCISE: Exercise = Exercise {
     ],
 
     // ---- Stage 2: the flexible style --------------------------------------------------------------------------
-    // What is written before a compact string or array of this length. 0 is taken: it means null.
+    // What is written before a compact string or array of this length. 0 means null, so a length of 0 is written as 1.
     compact: |length| length + 1,
 
     // ---- Stage 3: a record batch ------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
 //! Lab 5: what does a Kafka client say?
 //!
-//! * A connection carries frames: a length, then a request, or the answer to one. Nothing else, in no other order than
-//!   they were sent.
-//! * A request says which API it calls, in which version; the version decides the layout of every byte behind it.
-//! * A record batch is made by the producer, checksum included. The broker stores it as it is, consumers get it as it is.
+//! * A connection carries only frames: a length, then a request or an answer. Answers come in the order of the requests.
+//! * A request names its API and version. The version decides the layout of every byte after it.
+//! * The producer makes the record batch, with its checksum. The broker stores it unchanged, and consumers get it unchanged.
 //!
-//! Case that breaks it: one byte too few. There is no end mark to find the way back, so the connection is lost.
+//! Case that breaks it: one byte too few. Nothing marks where a frame begins, so the connection is lost.
 //!
 //! [`exercise`] is yours to change. [`wire`] writes and reads fields, [`batch`] builds and judges batches with
 //! [`crc`]; [`connection`] is the socket, [`ready`] waits for a broker that has just started,
@@ -40,7 +39,7 @@ pub const PROGRAM: Program<'_> = Program {
     name: "lab5",
     file: concat!(env!("CARGO_MANIFEST_DIR"), "/lab5.toml"),
     clients: &[Client::Producer, Client::Consumer],
-    // The lab reads; it keeps no place in the topic.
+    // The lab commits no offsets: each stage reads from an offset that it knows.
     defaults: &[(Client::Consumer, "enable.auto.commit", "false")],
 };
 
@@ -62,7 +61,7 @@ impl Lab {
         self.config.topic.name.clone()
     }
 
-    /// A number for the next request, 1, 2, 3 …; 0 for all that nobody sees.
+    /// The correlation id of the next request: 1, 2, 3 …, and 0 for requests that are not shown.
     pub fn next_id(&mut self) -> i32 {
         if self.story.hushed {
             return 0;
@@ -72,7 +71,7 @@ impl Lab {
     }
 }
 
-/// Did somebody name the broker, by a flag or a variable? What the file says is only where to look first.
+/// Was the broker named by a flag or a variable? The address in the file is only the first one to try.
 pub fn names_a_broker(config: &Config<NoLab>) -> bool {
     config
         .property(Client::Producer, "bootstrap.servers")

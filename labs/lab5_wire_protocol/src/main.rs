@@ -1,4 +1,4 @@
-//! `lab5`: runs the stages, checks them, asks about them.
+//! `lab5`: runs the stages, checks them, and asks questions about them.
 
 use clap::{Args, Parser, Subcommand};
 use lab5_wire_protocol::batch::hex;
@@ -20,8 +20,8 @@ use std::process::ExitCode;
 
 /// Lab 5: Kafka's protocol by hand, in eight stages
 ///
-/// Without --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS, and when nobody answers at the address in lab5.toml, a broker
-/// in memory is started for the length of the command.
+/// If no broker answers at the address in lab5.toml, the command starts one in memory and stops it at the end. A broker
+/// that you name with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS must answer.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -31,19 +31,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Which stages pass? Code 3 if one does not
+    /// Check which stages pass; the exit code is 3 if one does not
     Check(Check),
-    /// Run a stage, and show every byte that goes out and comes in
+    /// Run a stage and show every byte that is sent or received
     Stage(Run),
-    /// A question about a stage, your answer, and the broker's
+    /// Answer a question about a stage, then see what the broker does
     Predict(Predict),
-    /// Forget what the lab did: its topic and its group
+    /// Delete the topic and the group of the lab
     Reset(Reset),
 }
 
 #[derive(Debug, Args)]
 struct Check {
-    /// One stage; all of them without it
+    /// Check only this stage, 1 to 8
     #[arg(value_parser = number)]
     stage: Option<Stage>,
 
@@ -53,15 +53,15 @@ struct Check {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// 1 to 8
+    /// The number of the stage, 1 to 8
     #[arg(value_parser = number)]
     stage: Stage,
 
-    /// Every field and every byte
+    /// Show every field and every byte
     #[arg(long)]
     all: bool,
 
-    /// Only the frames, a line of hexadecimal each, for `mini-kafka decode`
+    /// Print only the frames, each as a line of hexadecimal for `mini-kafka decode`
     #[arg(long, conflicts_with = "all")]
     hex: bool,
 
@@ -71,7 +71,7 @@ struct Run {
 
 #[derive(Debug, Args)]
 struct Predict {
-    /// 1 to 8
+    /// The number of the stage, 1 to 8
     #[arg(value_parser = number)]
     stage: Stage,
 
@@ -94,7 +94,7 @@ fn number(text: &str) -> Result<Stage, String> {
     stage.ok_or_else(|| format!("the stages are 1 to {}", STAGES.len()))
 }
 
-/// What `check` and `stage` end with when something does not pass.
+/// The exit code when something does not pass.
 const DIFFERS: u8 = 3;
 
 fn main() -> ExitCode {
@@ -111,7 +111,7 @@ fn main() -> ExitCode {
             report::data(text.trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
-        // Ctrl-C may come in the middle of a frame: the connection ends, and the broker with it or the member's session.
+        // Ctrl-C may come in the middle of a frame. Then the connection ends, and so does a broker of our own.
         until(shutdown, async {
             if let Command::Reset(Reset { check, .. }) = command {
                 return reset(&config, check).await;
@@ -140,7 +140,7 @@ async fn until(
     }
 }
 
-/// The configuration with a broker that answers, and the broker if it is our own.
+/// The configuration with a broker that answers. Also that broker, if this program started it.
 async fn reachable(
     config: Config<NoLab>,
     flags: &Flags,
@@ -153,7 +153,7 @@ async fn reachable(
     }
     let broker = Broker::builder().start().await?;
     report::note(format!(
-        "Nobody answers at {}: started a broker in memory, for as long as this runs.",
+        "No broker answers at {}: started a broker in memory until this command ends.",
         config.bootstrap_servers()
     ));
     let own =
@@ -169,7 +169,7 @@ async fn run(
     let cluster = Cluster::connect(&config).await?;
     let provisioned = ready::topic(&cluster, &config).await?;
     report::note(shared::banner(&config, &cluster, &provisioned, None));
-    // A topic that was there before may have another number; stage 7 shares out what there is.
+    // An existing topic may have another number of partitions. Stage 7 assigns those that exist.
     config.topic.partitions = provisioned.partitions();
     match command {
         Command::Check(check) => all_checks(check, &config).await,
@@ -207,9 +207,9 @@ async fn all_checks(check: &Check, config: &Config<NoLab>) -> anyhow::Result<Exi
 }
 
 async fn one_stage(run: &Run, config: Config<NoLab>, plain: bool) -> anyhow::Result<ExitCode> {
-    // The mistakes are many, and their frames those of earlier stages.
+    // Stage 8 has many frames, and the reader knows them from earlier stages.
     let style = Style { plain, all: run.all, brief: run.stage.number == 8 && !run.all };
-    // A reader who has seen enough (`… | head`) is noticed at the end.
+    // If stdout is closed (`… | head`), the end of the stage notices it.
     let only_hex = run.hex;
     let story = Story::new(move |event| {
         let _ = if only_hex {
@@ -231,7 +231,7 @@ async fn one_stage(run: &Run, config: Config<NoLab>, plain: bool) -> anyhow::Res
     Ok(ExitCode::from(DIFFERS))
 }
 
-/// The frames alone; their names go to stderr.
+/// Prints only the frames. Their names go to stderr.
 fn print_hex(event: &Event, plain: bool) -> std::io::Result<()> {
     let (arrow, frame) = match event {
         Event::Sent(frame) => (show::sent(plain), frame),
@@ -273,8 +273,8 @@ async fn predict(stage: Stage, config: Config<NoLab>) -> anyhow::Result<ExitCode
         .zip(question.choices)
         .find(|(letter, _)| *letter == observed)
         .map_or("", |(_, choice)| choice);
-    let verdict = if guess == observed.to_string() { "As you said" } else { "Not so" };
-    report::data(format!("{verdict}. Observed just now: {observed}, {choice}."))?;
+    let verdict = if guess == observed.to_string() { "Right" } else { "Wrong" };
+    report::data(format!("{verdict}. The lab has just observed: {observed}, {choice}."))?;
     report::note(format!("`make lab5-stage STAGE={}` shows the bytes.", stage.number));
     Ok(ExitCode::SUCCESS)
 }
@@ -292,7 +292,7 @@ async fn predict_mistakes(config: Config<NoLab>) -> anyhow::Result<ExitCode> {
         let Some(guess) = typed(&mut lines).await else { break };
         let answer = lab.make(mistake).await?;
         asked += 1;
-        let verdict = if means(&guess, answer) { "Right" } else { "No" };
+        let verdict = if means(&guess, answer) { "Right" } else { "Wrong" };
         right += u64::from(means(&guess, answer));
         report::data(format!("{verdict}: {answer}. Why? {}.", mistake.why))?;
     }
@@ -302,13 +302,13 @@ async fn predict_mistakes(config: Config<NoLab>) -> anyhow::Result<ExitCode> {
 
 /// A line, after a prompt if a person types here.
 async fn typed(lines: &mut tokio::sync::mpsc::Receiver<Vec<u8>>) -> Option<String> {
-    // Without a stderr there is nobody to ask, and the answer counts all the same.
+    // If stderr is closed, the question is not shown, but an answer still counts.
     let _ = input::prompt();
     let line = lines.recv().await?;
     Some(report::text(&line).trim().to_lowercase())
 }
 
-/// On a broker that runs: one of our own would have nothing to forget.
+/// Needs a broker that runs. A broker of our own would have nothing to delete.
 async fn reset(config: &Config<NoLab>, check: bool) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::connect(config).await?;
     let group = config.property(Client::Consumer, "group.id");

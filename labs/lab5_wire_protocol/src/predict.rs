@@ -1,4 +1,4 @@
-//! The question before each stage. The answer is what the stage observes, not what stands here.
+//! The question before each stage. The stage itself observes the answer; it is not written here.
 
 use crate::stages::mistakes::Answer;
 
@@ -12,19 +12,19 @@ pub struct Question {
 /// For the stages 1 to 7; stage 8 asks about each of its mistakes.
 pub const QUESTIONS: [Question; 7] = [
     Question {
-        text: "Your request is a length, an API, a version, a correlation id, and your name. The answer begins with a length too. What comes right behind it?",
+        text: "Your request is a length, an API, a version, a correlation id, and your name. The answer begins with a length too. What comes right after it?",
         choices: ["the API and the version", "your correlation id", "an error code"],
     },
     Question {
-        text: "Metadata version 9 is in the flexible style. The topic's name has 4 bytes. What stands before it?",
+        text: "Metadata version 9 is in the flexible style. The topic's name has 4 bytes. Which bytes come before it?",
         choices: ["04", "05", "00 04"],
     },
     Question {
-        text: "Your batch says base_offset 0, and you send it twice. What does the broker do with the second?",
+        text: "Your batch says base_offset 0, and you send it twice. What does the broker do with the second one?",
         choices: [
             "it refuses it: offset 0 is taken",
-            "it stores it, with offsets of its own",
-            "it stores nothing, and answers the first one's offset",
+            "it stores it, with other offsets",
+            "it stores nothing, and answers with the offset of the first",
         ],
     },
     Question {
@@ -36,7 +36,7 @@ pub const QUESTIONS: [Question; 7] = [
         choices: [
             "the second record alone",
             "the whole batch",
-            "an error: offsets must be those of batches",
+            "an error: a fetch must begin at a batch",
         ],
     },
     Question {

@@ -1,4 +1,4 @@
-//! Before a stage: is everything there?
+//! Before a stage: waits until the broker is ready.
 //!
 //! A topic that was made a moment ago has no leader yet, and the first question about a group makes a new Kafka create
 //! the topic in which it keeps groups. A broker says so with error codes that mean "ask again", and real clients do,

@@ -1,7 +1,7 @@
 //! Bytes with names: what writes a request and what reads an answer, a field at a time.
 //!
-//! Kafka's protocol has few kinds of fields. Numbers are big-endian and of fixed size. Whatever has a length says it
-//! first, in one of two styles:
+//! Kafka's protocol has few kinds of fields. Numbers are big-endian and of fixed size. Other fields begin with their
+//! length, in one of two styles:
 //!
 //! | | classic | flexible (KIP-482) |
 //! |---|---|---|
@@ -9,13 +9,13 @@
 //! | bytes, array | `i32` length, −1 for null | unsigned varint: length + 1, 0 for null |
 //! | end of a structure | nothing | tagged fields: an unsigned varint with their number, mostly 0 |
 //!
-//! A version of an API is in one style altogether. Records have a third number, the *signed* varint.
+//! A version of an API uses only one of the styles. Records also have *signed* varints.
 
 use anyhow::{bail, ensure};
 use std::fmt::Display;
 use std::ops::Range;
 
-/// A frame as it goes over the wire, and what its bytes mean.
+/// A frame as it is sent, and what its bytes mean.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
     /// `Metadata version 9`.
@@ -83,7 +83,7 @@ impl Encoder {
         client: &str,
     ) -> Self {
         let mut to = Self(Frame { title: title.to_owned(), ..Frame::default() });
-        to.i32("length", 0, "of all that follows");
+        to.i32("length", 0, "of everything after it");
         to.i16("api_key", api_key, "which API is called");
         to.i16("api_version", version, "in which layout");
         to.i32("correlation_id", correlation_id, "the answer repeats it");
@@ -180,7 +180,7 @@ impl Encoder {
     }
 
     pub fn no_tags(&mut self) {
-        self.raw("tagged_fields", &[0], 0, "none; every flexible structure ends so");
+        self.raw("tagged_fields", &[0], 0, "none; every flexible structure ends with them");
     }
 
     /// Bytes that the caller has made.

@@ -151,7 +151,11 @@ async fn a_mistake_in_the_exercise_is_named() {
             &["bytes 8 to 11, batch_length: ", "87 INVALID_RECORD"],
         ),
         (3, Exercise { zigzag: i64::cast_unsigned, ..EXERCISE }, &["zigzag is missing"]),
-        (8, Exercise { magic: 1, ..EXERCISE }, &["wrong to begin with", "byte 16, magic"]),
+        (
+            8,
+            Exercise { magic: 1, ..EXERCISE },
+            &["already wrong before this stage", "byte 16, magic"],
+        ),
     ];
     for (number, exercise, sentences) in cases {
         let faults = ground.play(number, exercise).await.story.faults().join("\n");

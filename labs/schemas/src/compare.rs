@@ -1,17 +1,17 @@
-//! What a change of the schema means for those who know the old one.
+//! What a change of the schema means for programs that know the old one.
 //!
-//! A record carries numbers, not names: each field as its number, its kind and its bytes. So a reader with another
-//! version of the schema gets along as long as no number changes its meaning. From this follow the rules:
+//! A record carries numbers, not names: for each field its number, its kind and its bytes. So a reader with another
+//! version of the schema can read it, as long as no number changes its meaning. These rules follow:
 //!
-//! * A field or an enum value may come. Old readers skip the field, and see the value as a bare number.
-//! * A field or an enum value may go, if its number stays `reserved`: else the next one to take the number would be
-//!   read by old readers as what was there before.
-//! * A number keeps its type and whether it repeats. (Protobuf would forgive some changes, `int32` to `int64` for
-//!   example, in one direction or for small values; here none is.)
-//! * A name may change: it is not in the bytes. It is in JSON and in everybody's code, so the change is told.
+//! * A field or an enum value may be added. Old readers skip the field, and see the value as a number.
+//! * A field or an enum value may be deleted, if its number stays `reserved`. Otherwise somebody may use the number again, and
+//!   old readers would read the new field as the old one.
+//! * A number keeps its type and whether it repeats. (Protobuf allows some changes, such as `int32` to `int64`. This tool
+//!   allows none.)
+//! * A name may change, because it is not in the bytes. It is in JSON and in code, so the tool reports the change.
 //!
-//! A message's full name is part of its identity: a new `package` line makes new messages of all.
-//! Services and options are not compared: records have neither.
+//! The full name of a message is part of its identity, so a new `package` line makes new messages.
+//! Services and options are not compared, because records have neither.
 
 use protox::prost_reflect::{
     Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
@@ -32,7 +32,7 @@ pub struct Change {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Records are misread or their parts are lost.
+    /// Some readers misread records, or lose parts of them.
     Breaking,
     /// Old and new understand each other.
     Compatible,

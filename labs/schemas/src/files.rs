@@ -32,7 +32,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Schemas> {
         // One flat folder: a ConfigMap's keys are file names without a folder.
         ensure!(
             !path.is_dir(),
-            "{} is a folder; schemas stand directly in {PROTO}/.",
+            "{} is a folder. Schemas must be directly in {PROTO}/.",
             path.display()
         );
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };

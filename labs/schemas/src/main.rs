@@ -10,27 +10,27 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Guards the schemas that producers and consumers share.
+/// Check the schemas that producers and consumers share
 #[derive(Parser)]
 #[command(version)]
 struct Args {
     #[command(subcommand)]
     step: Step,
 
-    /// The folder that holds proto/
+    /// The folder that contains proto/
     #[arg(long, global = true, default_value = ".", value_name = "FOLDER")]
     folder: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum Step {
-    /// Check the syntax, and that nobody who knows the committed schema is left behind
+    /// Check the syntax, and that the schema is compatible with the committed one
     Validate(Validate),
     /// Validate, then write the Kubernetes ConfigMap
     Sync {
         #[command(flatten)]
         validate: Validate,
-        /// Hand the manifest to kubectl
+        /// Also give the manifest to kubectl
         #[arg(long)]
         apply: bool,
     },
@@ -41,7 +41,7 @@ struct Validate {
     /// The commit to compare with
     #[arg(long, default_value = "HEAD", value_name = "COMMIT")]
     against: String,
-    /// Breaking changes are meant; tell them and go on
+    /// Report breaking changes, but accept them
     #[arg(long)]
     allow_breaking: bool,
 }
@@ -97,7 +97,7 @@ fn validate(folder: &Path, how: &Validate) -> anyhow::Result<Schemas> {
     let breaking = changes.iter().filter(|change| change.verdict == Verdict::Breaking).count();
     if breaking > 0 && !how.allow_breaking {
         bail!(
-            "{} against {name}. If every reader and writer changes with it, say so: --allow-breaking.",
+            "{} against {name}. If every reader and writer changes at the same time, accept it with --allow-breaking.",
             count(breaking, "breaking change")
         );
     }
@@ -137,13 +137,13 @@ fn hand_to_kubectl(path: &Path) -> anyhow::Result<()> {
         Ok(status) => {
             ensure!(
                 status.success(),
-                "kubectl did not take {}; its words are above. `kubectl cluster-info` tells which cluster it asks",
+                "kubectl did not accept {}; its message is above. `kubectl cluster-info` shows which cluster it uses",
                 manifest::PATH
             );
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "kubectl is not installed, so nothing was applied. Where it is: kubectl apply -f {}",
+            "kubectl is not installed, so nothing was applied. Run this where it is installed: kubectl apply -f {}",
             manifest::PATH
         ),
         Err(error) => bail!("kubectl could not be run: {error}."),

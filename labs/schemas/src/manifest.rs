@@ -35,7 +35,7 @@ pub fn manifest(schemas: &Schemas) -> anyhow::Result<String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         ensure!(
             name.chars().all(allowed) && name.len() <= 253,
-            "{name} cannot be a ConfigMap's key: up to 253 letters, digits, `-`, `_` and `.`, please."
+            "{name} cannot be a key of a ConfigMap. Use at most 253 letters, digits, `-`, `_` and `.`."
         );
     }
     let bytes: usize = schemas.iter().map(|(name, text)| name.len() + text.len()).sum();

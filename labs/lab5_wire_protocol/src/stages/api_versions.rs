@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub const KEY: i16 = 18;
 
-/// What this lab says: key, name, version.
+/// What this lab sends: key, name, version.
 const USED: [(i16, &str, i16); 10] = [
     (0, "Produce", 8),
     (1, "Fetch", 10),
@@ -26,7 +26,7 @@ const USED: [(i16, &str, i16); 10] = [
     (22, "InitProducerId", 1),
 ];
 
-/// Long enough for any broker, short enough for a mistake.
+/// Long enough for any broker, and short enough for a reader who made a mistake.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The versions of an API that a broker serves.
@@ -39,8 +39,10 @@ pub struct Served {
 
 pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let mut to = Connection::open(lab.config.bootstrap_servers()).await?;
-    lab.story
-        .say(format!("Connected to {} by TCP. A broker says nothing until it is asked.", to.peer));
+    lab.story.say(format!(
+        "Connected to {} by TCP. A broker sends nothing until it gets a request.",
+        to.peer
+    ));
 
     let right = Encoder::request("ApiVersions version 0", KEY, 0, 1, "lab5").finish();
     let mine = lab.exercise.api_versions;
@@ -75,14 +77,17 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
                 false,
                 "",
                 format!(
-                    "the broker does not serve {name} version {version}, which a later stage speaks"
+                    "the broker does not serve {name} version {version}, which a later stage needs"
                 ),
             );
         }
     }
     lab.story.check(
         !served.is_empty(),
-        format!("the broker serves {} APIs, among them all that this lab needs", served.len()),
+        format!(
+            "the broker serves {} APIs, and all that this lab needs are among them",
+            served.len()
+        ),
         "the list of APIs is empty",
     );
     Ok(())
@@ -91,7 +96,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
 /// The answer in version 0.
 pub fn parse(from: &mut Decoder) -> anyhow::Result<(i16, Vec<Served>)> {
     let error = from.error()?;
-    let n = from.array("api_keys", "an array: how many, then one after the other")?;
+    let n = from.array("api_keys", "an array: first how many, then each of them")?;
     let mut served = Vec::new();
     for _ in 0..n {
         let before = from.fields();
@@ -151,7 +156,7 @@ pub fn differences(right: &Frame, mine: &[u8]) -> Vec<String> {
         };
         faults.push(fault);
         if faults.len() > 2 {
-            // The fields behind are shifted, most likely; more sentences would not help.
+            // The fields after these are probably shifted, so more sentences would not help.
             break;
         }
     }

@@ -1,4 +1,4 @@
-//! Stage 6: what a codec hides, and what it leaves in the open.
+//! Stage 6: what a codec compresses, and what it leaves readable.
 
 use crate::Lab;
 use crate::batch::hex;
@@ -39,7 +39,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let count = usize::try_from(batch.record_count)?;
     lab.story.check(
         count == RECORDS,
-        format!("record_count {count} stands in the header, in plain sight"),
+        format!("record_count {count} is readable in the header"),
         format!("record_count is {count}, not {RECORDS}: linger.ms or batch.num.messages was too small for one batch"),
     );
     let (name, magic) = CODECS.get(usize::try_from(batch.codec)?).copied().unwrap_or(("?", &[]));
@@ -54,9 +54,9 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     if !magic.is_empty() {
         lab.story.check(
             batch.body.starts_with(magic),
-            format!("behind the header begins a {name} frame: {}", hex(magic)),
+            format!("after the header, a {name} frame begins: {}", hex(magic)),
             format!(
-                "behind the header stands {}, not a {name} frame",
+                "after the header comes {}, not a {name} frame",
                 hex(&batch.body[..batch.body.len().min(4)])
             ),
         );
@@ -68,8 +68,11 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     if batch.codec != 0 {
         lab.story.check(
             batch.body.len() < plain / 4,
-            format!("{} bytes of records, which were more than {plain} before", batch.body.len()),
-            format!("{} bytes of records, hardly fewer than before", batch.body.len()),
+            format!(
+                "the records have {} bytes, and had more than {plain} before",
+                batch.body.len()
+            ),
+            format!("the records have {} bytes, almost as many as before", batch.body.len()),
         );
     }
     lab.story.observed =

@@ -1,4 +1,4 @@
-//! Stage 5: the batch comes back as it went, but for twelve bytes.
+//! Stage 5: the batch comes back as it was sent, except for twelve bytes.
 
 use crate::Lab;
 use crate::batch::{self, Batch, hex};
@@ -38,7 +38,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
 
     lab.story.check(
         batch.base_offset == base_offset && bytes.len() == sent.bytes.len(),
-        format!("the whole batch came, from offset {base_offset} on: a client skips what it did not ask for"),
+        format!("the whole batch came, from offset {base_offset} on: a client skips the records before its offset"),
         format!("a batch of {} bytes came, from offset {} on", bytes.len(), batch.base_offset),
     );
     let changed: Vec<usize> = sent
@@ -92,8 +92,8 @@ impl Lab {
 pub fn request(id: i32, topic: &str, offset: i64, leader_epoch: i32) -> Frame {
     let mut to = Encoder::request("Fetch version 10", KEY, 10, id, "lab5");
     to.i32("replica_id", -1, "a consumer, not a follower");
-    to.i32("max_wait_ms", 500, "the broker answers then at the latest, …");
-    to.i32("min_bytes", 1, "… or as soon as it has so much: long polling");
+    to.i32("max_wait_ms", 500, "the broker answers after this time at the latest, …");
+    to.i32("min_bytes", 1, "… or as soon as it has so many bytes (long polling)");
     to.i32("max_bytes", 1 << 20, "of all partitions together");
     to.i8("isolation_level", 0, "read_uncommitted");
     to.i32("session_id", 0, "fetch sessions (KIP-227) are for many partitions:");

@@ -1,8 +1,8 @@
 //! Stage 7: you join a group by hand, become its leader, and a real consumer does what your bytes say.
 //!
 //! A classic group is led by one of its members, not by the broker. The broker (its coordinator) collects everybody's
-//! JoinGroup, gives the list to the leader, and passes on the assignment that the leader sends with SyncGroup. What is
-//! in the assignment, the broker does not read.
+//! JoinGroup, gives the list to the leader, and passes on the assignment that the leader sends with SyncGroup. It does
+//! not read the assignment.
 
 use crate::Lab;
 use crate::connection::{Connection, Header, LIMIT};
@@ -43,7 +43,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let partitions = lab.config.topic.partitions;
     let (mut to, mine) = become_leader(lab).await?;
 
-    lab.story.say("You are the leader, so you assign: everything to yourself.");
+    lab.story.say("You are the leader, so you make the assignment: all partitions for you.");
     let all: Vec<i32> = (0..partitions).collect();
     let got = lab.sync(&mut to, &mine, &[(mine.member.clone(), all.clone())]).await?;
     alone(lab, got.0)?;
@@ -55,7 +55,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let error = lab.heartbeat(&mut to, mine.generation, &mine.member).await?;
     lab.story.check(
         error == 0,
-        "a heartbeat is answered with 0: all quiet",
+        "a heartbeat is answered with 0: nothing has changed",
         format!("a heartbeat is answered with {}", errors::named(error)),
     );
 
@@ -79,11 +79,11 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
 /// Everything up to the first generation.
 async fn become_leader(lab: &mut Lab) -> anyhow::Result<(Connection, Joined)> {
     let mut to = lab.coordinator().await?;
-    lab.story.say("JoinGroup without a member id, as every newcomer.");
+    lab.story.say("JoinGroup without a member id, like every new member.");
     let newcomer = lab.join(&mut to, "").await?;
     lab.story.check(
         newcomer.error == MEMBER_ID_REQUIRED && !newcomer.member.is_empty(),
-        "the broker gives you a member id and wants to hear it back (KIP-394): 79 MEMBER_ID_REQUIRED",
+        "the broker gives you a member id and asks you to join with it (KIP-394): 79 MEMBER_ID_REQUIRED",
         format!("the broker answers {} and the member id {:?}", errors::named(newcomer.error), newcomer.member),
     );
     lab.story.say("JoinGroup again, with that id. The broker waits for others (group.initial.rebalance.delay.ms).");
@@ -159,7 +159,7 @@ async fn lead(
     Ok(())
 }
 
-/// Somebody else who joins spoils the lesson, and should be named.
+/// Another member changes what this stage shows, so the error says so.
 fn alone(lab: &Lab, error: i16) -> anyhow::Result<()> {
     ensure!(
         error != REBALANCE_IN_PROGRESS,
@@ -170,7 +170,7 @@ fn alone(lab: &Lab, error: i16) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Heartbeats until the answer says that the group changes. They look alike, so the last one is told.
+/// Sends heartbeats until the answer says that the group changes. Only the last one is shown.
 async fn wait_for_rebalance(
     lab: &mut Lab,
     to: &mut Connection,
@@ -192,13 +192,13 @@ async fn wait_for_rebalance(
     let error = lab.heartbeat(to, mine.generation, &mine.member).await?;
     lab.story.check(
         error == REBALANCE_IN_PROGRESS,
-        "a heartbeat is answered with 27 REBALANCE_IN_PROGRESS: that is how members learn of it",
+        "a heartbeat is answered with 27 REBALANCE_IN_PROGRESS: this is how members learn about a rebalance",
         format!("a heartbeat is answered with {}", errors::named(error)),
     );
     Ok(())
 }
 
-/// What the real consumer gets next; what it gives up before is told.
+/// The partitions that the real consumer gets next. Those that it gives up before are shown.
 async fn assigned(
     lab: &mut Lab,
     rebalances: &mut UnboundedReceiver<Rebalance>,

@@ -1,7 +1,7 @@
-//! Stage 2: who are the brokers, and which of them leads each partition?
+//! Stage 2: which brokers are there, and which of them leads each partition?
 //!
-//! Version 9 of Metadata is its first in the flexible style: lengths are varints, plus one; structures end in tagged
-//! fields. Only the leader of a partition takes records for it, so the later stages connect to the one named here.
+//! Version 9 of Metadata is its first in the flexible style: a length is a varint, plus one, and structures end in
+//! tagged fields. Only the leader of a partition takes records for it, so the later stages connect to the one named here.
 
 use super::api_versions::differences;
 use crate::Lab;
@@ -89,7 +89,7 @@ pub fn question(id: i32, topic: &str, compact: fn(u64) -> u64) -> Frame {
 /// The answer in version 9.
 pub fn parse(from: &mut Decoder) -> anyhow::Result<Metadata> {
     let mut metadata = Metadata::default();
-    from.i32("throttle_time_ms", "how long a client over its quota has to wait")?;
+    from.i32("throttle_time_ms", "how long a client must wait if it is over its quota")?;
     for _ in 0..from.compact_array("brokers", "")? {
         let id = from.i32("node_id", "")?;
         let host = from.compact_string("host", "where clients reach it: advertised.listeners")?;
@@ -99,7 +99,7 @@ pub fn parse(from: &mut Decoder) -> anyhow::Result<Metadata> {
         metadata.nodes.push(Node { id, host, port });
     }
     from.compact_string("cluster_id", "")?;
-    from.i32("controller_id", "who takes requests to create topics")?;
+    from.i32("controller_id", "the broker that creates topics")?;
     for _ in 0..from.compact_array("topics", "")? {
         metadata.error = from.error()?;
         metadata.topic = from.compact_string("name", "")?;

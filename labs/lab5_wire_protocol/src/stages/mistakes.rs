@@ -1,7 +1,7 @@
-//! Stage 8: break it on purpose, and predict what the broker says.
+//! Stage 8: make mistakes on purpose, and predict what the broker answers.
 //!
-//! Three kinds of answers: an error code, where the broker could read the request; the end of the connection, where it
-//! could not; and silence, where it still waits.
+//! There are three kinds of answers: an error code, if the broker could read the request; the end of the connection, if
+//! it could not; silence, if it still waits for bytes.
 
 use super::{api_versions, fetch, produce};
 use crate::Lab;
@@ -14,8 +14,8 @@ use anyhow::{bail, ensure};
 use std::fmt;
 use std::time::Duration;
 
-/// How long silence must last to count. Only a longer wait tells it from a slow broker, so where an answer is expected it
-/// may take [`LIMIT`].
+/// How long silence must last to count. An answer that is expected may take longer, up to [`LIMIT`]: the broker may be
+/// slow.
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// What a broker does.
@@ -78,97 +78,97 @@ pub const MISTAKES: [Mistake; 17] = [
     Mistake {
         what: "a batch whose batch_length is one too large",
         answer: Answer::Error(87),
-        why: "no whole batch is there, and a Produce must have exactly one",
+        why: "the batch is not complete, and a Produce request needs exactly one batch",
         kind: Kind::BatchTooLong,
     },
     Mistake {
         what: "a batch whose batch_length is one too small",
         answer: Answer::Error(2),
-        why: "the last byte is cut off, so the checksum is that of other bytes",
+        why: "the last byte is cut off, so the checksum does not match the bytes",
         kind: Kind::BatchTooShort,
     },
     Mistake {
         what: "a batch whose record_count is one too large, with the right crc",
         answer: Answer::Error(87),
-        why: "the bytes arrived as they were sent; it is their meaning that is wrong",
+        why: "the checksum matches the bytes, but the count does not match the records",
         kind: Kind::RecordCount,
     },
     Mistake {
         what: "acks = 7",
         answer: Answer::Error(21),
-        why: "acks is not a number of replicas: -1, 0 and 1 are all there is",
+        why: "acks is not a number of replicas: only -1, 0 and 1 exist",
         kind: Kind::Acks,
     },
     Mistake {
         what: "a batch for partition 99",
         answer: Answer::Error(3),
-        why: "the broker has no such partition; a client would ask for metadata again",
+        why: "the broker has no such partition; a client then asks for metadata again",
         kind: Kind::NoPartition,
     },
     Mistake {
         what: "a request whose length is one too large",
         answer: Answer::Silence,
-        why: "the missing byte might still come: only the length says where a frame ends",
+        why: "the missing byte may still come, because only the length says where a frame ends",
         kind: Kind::FrameTooLong,
     },
     Mistake {
         what: "a request whose length is one too small",
         answer: Answer::Closed,
-        why: "the client_id ends behind the frame. What cannot be read has no error code",
+        why: "the client_id is longer than the frame, and a request that cannot be read gets no error code",
         kind: Kind::FrameTooShort,
     },
     Mistake {
         what: "a request whose length is 2 GiB",
         answer: Answer::Closed,
-        why: "more than socket.request.max.bytes (100 MiB)",
+        why: "this is more than socket.request.max.bytes (100 MiB)",
         kind: Kind::FrameHuge,
     },
     Mistake {
         what: "ApiVersions in version 127",
         answer: Answer::Error(35),
-        why: "the one API that answers an unknown version, in layout 0, so that old and new can talk (KIP-511)",
+        why: "only this API answers an unknown version; it uses layout 0, which all programs can read (KIP-511)",
         kind: Kind::HelloFromTheFuture,
     },
     Mistake {
         what: "Metadata in version 127",
         answer: Answer::Closed,
-        why: "its layout is unknown; a client that asked ApiVersions first would not do that",
+        why: "the layout is unknown; a client that asks ApiVersions first does not make this mistake",
         kind: Kind::MetadataFromTheFuture,
     },
     Mistake {
-        what: "a fetch from far behind the last record",
+        what: "a fetch from an offset far after the last record",
         answer: Answer::Error(1),
-        why: "auto.offset.reset decides what a consumer does then",
+        why: "auto.offset.reset decides what a consumer does next",
         kind: Kind::BehindTheEnd,
     },
     Mistake {
         what: "a fetch with a leader epoch that is one too new",
         answer: Answer::Error(75),
-        why: "the client knows of a leader that this broker has not heard of; one too old would be 74 FENCED_LEADER_EPOCH",
+        why: "the client knows a newer leader than this broker; an epoch that is too old gets 74 FENCED_LEADER_EPOCH",
         kind: Kind::LeaderEpoch,
     },
     Mistake {
         what: "an idempotent producer that leaves out a sequence number",
         answer: Answer::Error(45),
-        why: "a batch in between is missing, and order is what idempotence promises",
+        why: "a batch is missing in between, and an idempotent producer keeps the order",
         kind: Kind::SequenceGap,
     },
     Mistake {
         what: "an idempotent producer with an old epoch",
         answer: Answer::Error(47),
-        why: "a newer instance has taken over; the old one is fenced",
+        why: "a newer producer with the same id has taken over, so the old one is refused",
         kind: Kind::OldProducerEpoch,
     },
     Mistake {
         what: "a heartbeat for the group's last generation",
         answer: Answer::Error(22),
-        why: "whoever missed a rebalance must join again",
+        why: "a member that missed a rebalance must join again",
         kind: Kind::OldGeneration,
     },
     Mistake {
         what: "a heartbeat of a member that does not exist",
         answer: Answer::Error(25),
-        why: "after a session time-out a real member hears the same",
+        why: "a real member gets the same answer after a session time-out",
         kind: Kind::UnknownMember,
     },
 ];
@@ -177,7 +177,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let faults = batch::faults(&batch::build(&lab.exercise).bytes);
     if let Some(fault) = faults.first() {
         bail!(
-            "Your batch is wrong to begin with, so nothing can be learned from breaking it: {fault}"
+            "Your batch is already wrong before this stage breaks it, so correct it first: {fault}"
         );
     }
     for mistake in MISTAKES {
@@ -253,7 +253,7 @@ impl Lab {
         let wrong = length(right);
         request.bytes[..4].copy_from_slice(&wrong.to_be_bytes());
         request.fields[0].value = wrong.to_string();
-        request.fields[0].meaning = "it is wrong";
+        request.fields[0].meaning = "this is wrong";
         let parse = |from: &mut Decoder| api_versions::parse(from).map(|(error, _)| error);
         self.answer(to, request, limit, parse).await
     }
@@ -326,7 +326,7 @@ impl Lab {
         self.ask(to, request.finish(), Header::Classic, LIMIT, parse).await
     }
 
-    /// Joins, beats wrongly, and leaves.
+    /// Joins, sends a wrong heartbeat, and leaves.
     async fn in_a_group(&mut self, kind: Kind) -> anyhow::Result<Answer> {
         self.story.hushed = true;
         let mut to = self.coordinator().await?;
@@ -348,7 +348,7 @@ impl Lab {
         Ok(Answer::Error(code))
     }
 
-    /// Sends a frame, and tells what comes back, whatever it is.
+    /// Sends a frame, and shows what comes back.
     async fn answer(
         &mut self,
         to: &mut Connection,

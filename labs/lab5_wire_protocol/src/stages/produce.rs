@@ -20,8 +20,9 @@ pub struct Produced {
 
 pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     let batch = batch::build(&lab.exercise);
-    lab.story
-        .say("The batch by itself. Its bytes are counted from 0, as in the format's description.");
+    lab.story.say(
+        "First the batch alone. Its bytes are counted from 0, as in the description of the format.",
+    );
     lab.story.tell(Event::Built(batch.clone()));
     lab.story.check_faults(
         batch::faults(&batch.bytes),
@@ -29,7 +30,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     );
 
     let (mut to, _) = lab.leader().await?;
-    lab.story.say("The same bytes in a Produce request, for partition 0.");
+    lab.story.say("Now the same bytes in a Produce request for partition 0.");
     let first = lab.produce(&mut to, &batch.bytes, 0, -1).await?;
     lab.story.check(
         first.error == 0,
@@ -40,7 +41,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    lab.story.say("And once more, byte for byte, with base_offset 0 again.");
+    lab.story.say("Now the same request again, byte for byte, with base_offset 0.");
     lab.story.hushed = true;
     let second = lab.produce(&mut to, &batch.bytes, 0, -1).await?;
     let records = i64::try_from(lab.exercise.records.len())?;
@@ -51,7 +52,7 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     });
     lab.story.check(
         second.error == 0 && second.base_offset >= first.base_offset + records,
-        format!("stored again, {records} offsets further: without a producer id nobody notices that it came twice"),
+        format!("stored again, {records} offsets later: without a producer id the broker does not notice that it came twice"),
         format!("the broker answers {}, base_offset {}", errors::named(second.error), second.base_offset),
     );
     Ok(())
