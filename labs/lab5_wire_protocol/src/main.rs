@@ -6,7 +6,7 @@ use lab5_wire_protocol::connection::Connection;
 use lab5_wire_protocol::exercise::EXERCISE;
 use lab5_wire_protocol::predict::{QUESTIONS, means};
 use lab5_wire_protocol::show::{self, Style};
-use lab5_wire_protocol::stages::mistakes::MISTAKES;
+use lab5_wire_protocol::stages::mistakes::{MISTAKES, capital};
 use lab5_wire_protocol::stages::{STAGES, Stage};
 use lab5_wire_protocol::story::{Event, Story};
 use lab5_wire_protocol::{Lab, PROGRAM, names_a_broker, ready};
@@ -288,13 +288,13 @@ async fn predict_mistakes(config: Config<NoLab>) -> anyhow::Result<ExitCode> {
     lab.ready().await?;
     let (mut asked, mut right) = (0_u64, 0);
     for mistake in MISTAKES {
-        report::data(format!("\n{}?", mistake.what))?;
+        report::data(format!("\n{}?", capital(mistake.what)))?;
         let Some(guess) = typed(&mut lines).await else { break };
         let answer = lab.make(mistake).await?;
         asked += 1;
         let verdict = if means(&guess, answer) { "Right" } else { "Wrong" };
         right += u64::from(means(&guess, answer));
-        report::data(format!("{verdict}: {answer}. Why? {}.", mistake.why))?;
+        report::data(format!("{verdict}: {answer}. {}.", capital(mistake.why)))?;
     }
     report::data(format!("\n{right} of {asked}."))?;
     Ok(ExitCode::SUCCESS)

@@ -147,7 +147,7 @@ async fn ctrl_d_and_ctrl_c_end_the_questions() {
     let mut screen = on_a_screen(&broker, &["predict", "8"]);
     screen.wait_for("\n> ");
     screen.type_line("2");
-    screen.wait_for("a batch whose batch_length is one too large?\n> ");
+    screen.wait_for("A batch whose batch_length is one too large?\n> ");
     screen.press_ctrl('d');
     screen.wait_for_block(README, "make lab5-predict STAGE=8");
     assert_eq!(screen.ended(), Some(0));

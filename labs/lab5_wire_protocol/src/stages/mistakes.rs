@@ -138,7 +138,7 @@ pub const MISTAKES: [Mistake; 17] = [
     Mistake {
         what: "a fetch from an offset far after the last record",
         answer: Answer::Error(1),
-        why: "auto.offset.reset decides what a consumer does next",
+        why: "the setting auto.offset.reset decides what a consumer does next",
         kind: Kind::BehindTheEnd,
     },
     Mistake {
@@ -398,7 +398,7 @@ fn from_producer(mut batch: Vec<u8>, id: i64, epoch: i16, sequence: i32) -> Vec<
     batch
 }
 
-fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
