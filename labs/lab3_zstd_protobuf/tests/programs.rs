@@ -83,7 +83,7 @@ async fn the_consumer_goes_on_when_the_broker_has_forgotten_everything() {
     screen.wait_for("The broker does not answer. Trying again.");
 
     let broker = TestBroker::embedded(port).await.unwrap();
-    screen.wait_for("The topic is gone. Waiting for it; `make lab3-producer` makes it again.");
+    screen.wait_for("The topic lab3 is gone: the broker forgot everything. Made it anew, with 3 ");
     send("7");
     screen.wait_for("user-000068");
     screen.press_ctrl('c');
