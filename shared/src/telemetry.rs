@@ -1,8 +1,8 @@
 //! Log lines: to stderr, filtered by `RUST_LOG`, as text or as one JSON object a line.
 //!
-//! A lab says what matters itself, so only warnings appear without `RUST_LOG`, and of a broker in the same process only
-//! errors: a client that goes away is a warning to a broker and no news to a lab. librdkafka's own lines come at `debug`
-//! under the target `librdkafka`: `RUST_LOG=librdkafka=debug` shows them.
+//! A lab prints what matters, so without `RUST_LOG` only warnings are logged. A broker in the same process logs only
+//! errors: it warns of each client that goes away, and for a lab that is normal. librdkafka's own lines have the level
+//! `debug` and the target `librdkafka`: `RUST_LOG=librdkafka=debug` shows them.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;

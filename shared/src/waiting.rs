@@ -2,7 +2,7 @@
 //!
 //! A new member waits until all other members have answered. One of them may have died without a word: then everybody
 //! waits until its session ends. DescribeGroups tells the members and the state of the group. It does not tell who is
-//! missing, or when somebody was heard last.
+//! missing, or when a member was heard last.
 
 use crate::client::{Cluster, GroupState, Rebalance};
 use crate::config::{Client, Config};
@@ -78,7 +78,7 @@ impl Waiting {
                 sleep(PATIENCE).await;
             };
             let _ = sender.send(sentence(&group, told.as_ref(), session));
-            // Whoever had died is dropped by then.
+            // A member that had died is dropped by then.
             sleep(session).await;
             let _ = sender.send(format!(
                 "Still no partitions: a member of group {group} is alive but does not answer. The group waits for it \

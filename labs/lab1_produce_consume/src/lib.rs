@@ -2,8 +2,8 @@
 //!
 //! * With a key, its hash decides: the same key, the same partition, so the messages of one key keep their order.
 //!   Case that breaks it: another number of partitions, or a client with another hash.
-//! * Without a key, nobody promises anything: librdkafka and Java pick at random and stay for a batch ("sticky").
-//!   Round robin is ours: the producer names the partition itself.
+//! * Without a key there is no promise: librdkafka and Java pick at random and stay for a batch ("sticky").
+//!   librdkafka has no round robin, so here the producer names the partition itself.
 //!
 //! [`produce`](mod@produce) sends lines, [`consume`](mod@consume) reads them, [`demo`] runs both without a terminal. The functions return
 //! values; the programs in `src/bin` print them.

@@ -140,7 +140,12 @@ pub async fn produce(
                     on(Event::Idle)?;
                 }
             }
-            Step::News(sentence) => on(Event::News(sentence))?,
+            Step::News(sentence) => {
+                on(Event::News(sentence))?;
+                if outstanding.is_empty() {
+                    on(Event::Idle)?;
+                }
+            }
             Step::Line(Some(line)) if line.trim_ascii().is_empty() => {
                 if outstanding.is_empty() {
                     on(Event::Idle)?;

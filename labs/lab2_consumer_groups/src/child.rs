@@ -1,8 +1,8 @@
 //! Programs that this one starts, stops and kills: itself, with other arguments.
 //!
-//! A child hangs on a leash: the pipe that is its stdin. It ends in good order when the pipe closes, and the operating
-//! system closes it whatever happens to the parent. So nothing is left running, not even after `kill -9` on the parent,
-//! and no signal has to be sent.
+//! Each child has a leash: the pipe that is its stdin. A child ends in good order when the pipe closes. The operating
+//! system closes it when the parent ends, for whatever reason. So nothing is left running, not even after `kill -9` on
+//! the parent, and no signal has to be sent.
 
 use anyhow::Context as _;
 use shared::shutdown::Shutdown;
@@ -54,8 +54,8 @@ impl Child {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        // Ctrl-C at the terminal goes to a whole process group. The child is to hear of it from its parent alone, so
-        // that there is an order.
+        // Ctrl-C at the terminal goes to a whole process group. The parent stops its children itself, one after the
+        // other, so they get a group of their own.
         #[cfg(unix)]
         command.process_group(0);
         let mut process = command
@@ -77,7 +77,7 @@ impl Child {
         self.leash = None;
     }
 
-    /// Waits for its end, which somebody must have asked for or which comes by itself.
+    /// Waits for its end, without asking for it.
     ///
     /// # Errors
     /// When the operating system does not tell.

@@ -2,10 +2,10 @@
 //!
 //! Three things here are easy to get wrong:
 //!
-//! * **A rebalance in the middle of a batch.** What was buffered from a partition that now belongs to somebody else is
-//!   dropped: it is not committed, so its new owner reads it. Processing it as well would do the work twice.
+//! * **A rebalance in the middle of a batch.** The buffered records of a partition that now belongs to another member are
+//!   dropped. They are not committed, so their new owner reads them. Processing them here too would do the work twice.
 //! * **Which offset to commit.** The one of the *next* record, per partition.
-//! * **A commit that the group refuses.** The records belong to somebody else by now. With `commit = "before"` they must
+//! * **A commit that the group refuses.** The records belong to another member by now. With `commit = "before"` they must
 //!   not be processed here, with `"after"` they have been, and come again elsewhere.
 
 use crate::batch::{Ended, Rule};
@@ -72,7 +72,7 @@ pub enum Event {
 pub enum Committed {
     /// The broker has it.
     Yes,
-    /// The group has moved on: the batch belongs to somebody else now.
+    /// The group has had a rebalance: the batch belongs to another member now.
     Refused(RDKafkaErrorCode),
     /// The broker has forgotten the group, or the topic with its records: there is nothing left to commit to.
     Forgotten,

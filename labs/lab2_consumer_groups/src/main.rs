@@ -36,7 +36,7 @@ enum Command {
     StartConsumer(start::Consume),
     /// The producer and both consumers, each a process of its own, in one terminal until Ctrl-C
     Play(play::Play),
-    /// Members join a group and leave it: who gets which partition, and what is taken away
+    /// Members join a group and leave it. Shows who gets which partition, and what is taken away
     Rebalance(Rebalance),
     /// Kill a consumer in the middle of a batch (kill -9), start it again, and count what was lost or came twice
     Crash(crash::Crash),
@@ -46,7 +46,7 @@ enum Command {
     Provision(Provision),
 }
 
-/// What the batches can be told on the command line.
+/// Flags that change `[lab]`.
 #[derive(Debug, Clone, Default, Args)]
 struct Tuning {
     /// The producer's pause between two payments, as in 2s or 500ms
@@ -57,7 +57,7 @@ struct Tuning {
     #[arg(long, value_name = "N")]
     batch_size: Option<NonZeroUsize>,
 
-    /// … or is so old, whichever comes first
+    /// … or when this time is over, whichever comes first, as in 5s
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     batch_wait: Option<Duration>,
 
@@ -65,7 +65,7 @@ struct Tuning {
     #[arg(long)]
     commit: Option<Commit>,
 
-    /// What is done with each payment, in this order, as in validate,enrich,log
+    /// The steps for each payment, in this order, as in validate,enrich,log
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     pipeline: Option<Vec<Step>>,
 }
@@ -86,7 +86,7 @@ struct Rebalance {
 
 #[derive(Debug, Args)]
 struct AuditFlags {
-    /// Whose group's offsets count
+    /// Compare with the offsets of this client's group
     #[arg(long, default_value = "bravo")]
     client: Name,
 
@@ -209,7 +209,7 @@ impl Rebalance {
             let (mut interrupted, mut moved) = (0, 0);
             for turn in 0..=self.members {
                 let turn = match turn {
-                    // The last turn: somebody leaves who has something to leave behind.
+                    // In the last turn a member leaves that has partitions.
                     last if last == self.members && self.members == 1 => break,
                     last if last == self.members => group.leave(1).await?,
                     _ => group.join().await?,

@@ -1,6 +1,6 @@
 //! What is done with each transaction: small steps, chosen and ordered in the configuration.
 //!
-//! The order matters, and that is the point: `sum` before `validate` counts money that nobody has.
+//! The order matters: `sum` before `validate` counts payments that are not valid.
 
 use crate::audit::Ledger;
 use crate::record::Record;

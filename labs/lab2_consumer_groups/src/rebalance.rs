@@ -83,12 +83,12 @@ pub struct Change {
 }
 
 impl Turn {
-    /// Partitions that somebody had to stop reading.
+    /// Partitions that a member had to stop reading.
     pub fn interrupted(&self) -> usize {
         self.changes.iter().map(|change| change.gave_up.len()).sum()
     }
 
-    /// Partitions that somebody stopped reading for good.
+    /// Partitions that a member had to give up for good.
     pub fn moved(&self) -> usize {
         let lost = |change: &Change| {
             change.gave_up.iter().filter(|partition| !change.has.contains(partition)).count()
@@ -206,8 +206,8 @@ impl Group {
         Ok(Turn { what, changes: changes.into_values().collect() })
     }
 
-    /// Everybody was heard, every partition has one owner, and nobody has two more than another: the first step of a
-    /// cooperative rebalance looks complete too, but is not even.
+    /// Every member has had news, every partition has one owner, and the shares are even. The first step of a cooperative
+    /// rebalance looks complete too, but its shares are not even.
     fn is_settled(&self) -> bool {
         let mut owned: Vec<i32> =
             self.members.values().flat_map(|member| member.owns.iter().copied()).collect();

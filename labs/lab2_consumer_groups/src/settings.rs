@@ -1,4 +1,4 @@
-//! `[lab]`: what this lab's files can say, and what each of the two clients makes of it.
+//! `[lab]`: the keys of this lab's files, and the configuration of each of the two clients.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -59,9 +59,9 @@ impl Default for Lab {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Commit {
-    /// Before: at most once. What a dying consumer had not processed yet is lost.
+    /// Before: at most once. A consumer that dies loses what it had not processed yet.
     Before,
-    /// After: at least once. What a dying consumer had processed already comes again.
+    /// After: at least once. When a consumer dies, what it had processed already comes again.
     After,
 }
 
@@ -119,7 +119,7 @@ pub struct Instance {
     pub id: Option<String>,
 }
 
-/// What nobody wrote is not shown by `--dump-config`.
+/// A key that is not set is not shown by `--dump-config`.
 fn is_default(instance: &Instance) -> bool {
     instance.id.is_none()
 }

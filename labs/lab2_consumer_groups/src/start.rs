@@ -63,7 +63,7 @@ pub(crate) struct Consume {
     #[arg(short, long)]
     exit_at_end: bool,
 
-    /// Get stuck after N payments, wherever that is in a batch: time for a `kill -9`
+    /// Stop working after N payments, also in the middle of a batch, so that you can kill the program
     #[arg(long, value_name = "N")]
     stall_after: Option<u64>,
 
@@ -128,7 +128,7 @@ impl Produce {
             }
             let transaction = source.next(SystemTime::now());
             let sending = producer::send(&producer, &config.topic.name, &transaction);
-            // Ctrl-C shall not wait for a broker that is away. What was just sent is waited for below.
+            // Ctrl-C does not wait for a broker that is away. The flush below waits for the last transaction.
             let sent = tokio::select! {
                 sent = sending => sent?,
                 () = shutdown.requested() => {

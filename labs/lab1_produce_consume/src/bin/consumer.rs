@@ -125,7 +125,7 @@ fn line(message: &Received, plain: bool) -> String {
     let value = value.as_deref().map_or("null".to_owned(), report::text);
     let key =
         key.as_deref().map_or("no key,".to_owned(), |key| format!("key={}", report::text(key)));
-    let chosen = message.header(CHOSEN_BY).map_or("not said how chosen".to_owned(), report::text);
+    let chosen = message.header(CHOSEN_BY).map_or("no header chosen-by".to_owned(), report::text);
     format!("{place} {} {value}  {key} {chosen}", report::arrow(plain))
 }
 

@@ -48,7 +48,9 @@ async fn producer(args: &Args, shutdown: Shutdown) -> anyhow::Result<ExitCode> {
     let sent = produce::produce(&producer, &plan, keeper, lines, &shutdown, |event| match event {
         Event::Report(report) => report::data(line(&plan, &report, args.flags.plain)),
         Event::News(sentence) => {
-            report::note(sentence);
+            // It comes unasked: the cursor is behind the prompt, or in a line that is being typed.
+            let line_end = if input::is_terminal() { "\n" } else { "" };
+            report::note(format!("{line_end}{sentence}"));
             Ok(())
         }
         // Not while a report is on its way: it would be printed into the line that is being typed.
