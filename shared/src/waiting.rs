@@ -105,7 +105,7 @@ impl Drop for Waiting {
 
 fn sentence(group: &str, told: Option<&GroupState>, session: Duration) -> String {
     let Some(GroupState { state, members }) = told else {
-        return format!("No partitions yet: group {group} does not exist yet.");
+        return format!("No partitions yet: the broker does not know group {group} yet.");
     };
     let count = crate::report::count(members.len() as u64, "member");
     match (state.as_str(), members.len()) {

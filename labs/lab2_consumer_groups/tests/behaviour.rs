@@ -164,6 +164,36 @@ async fn play_ends_with_a_consumer_that_was_killed() {
     assert_eq!(code, Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn play_goes_on_when_the_broker_comes_back_empty() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let port = broker.bootstrap_servers().rsplit(':').next().unwrap().parse().unwrap();
+    let words = ["play", "--interval", "200ms", "--batch-wait", "500ms"];
+    let mut command = lab2(&broker, "lab2", &words);
+    command.stderr(Stdio::piped());
+    let mut play = Running::start(command);
+    let mut notes = BufReader::new(play.child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    play.until("[client 🟣 BRAVO] Received batch of ");
+    broker.stop().await;
+    let _another = TestBroker::embedded(port).await.unwrap();
+
+    let mut left: BTreeSet<&str> = [
+        "[client 🟣 BRAVO] The group forgot this member, ",
+        "[client 🔵 ZULU] The group forgot this member, ",
+        "[producer] The topic lab2 ",
+        "[client 🟣 BRAVO] Records come again.",
+        "[client 🔵 ZULU] Records come again.",
+    ]
+    .into();
+    while !left.is_empty() {
+        let note = notes.next().unwrap_or_else(|| panic!("it ended without {left:?}"));
+        left.retain(|start| !note.starts_with(start));
+    }
+    play.signal("-INT");
+    let (_, code) = play.ended();
+    assert_eq!(code, Some(0));
+}
+
 /// Both read to the end, one after the other, each with a ledger of its own.
 fn read_by_both(broker: &TestBroker, topic: &str, group: Option<&str>) -> [Vec<uuid::Uuid>; 2] {
     let folder = tempfile::tempdir().unwrap();
