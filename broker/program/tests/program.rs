@@ -141,6 +141,30 @@ fn a_mistake_on_the_command_line_is_one_sentence() {
     }
 }
 
+/// JoinGroup, version 0: the client id becomes part of the member id, which the log tells.
+#[cfg(unix)]
+#[test]
+fn a_newline_in_a_client_id_forges_no_line_of_the_log_or_the_trace() {
+    let mut program = Program::start(&["--port", "0", "--trace"]);
+    let address = program.first_line().trim().trim_start_matches("BOOTSTRAP_SERVERS=").to_owned();
+    let mut request = vec![0, 11, 0, 0, 0, 0, 0, 7, 0, 8];
+    request.extend(b"x\nFORGED");
+    request.extend([0, 1, b'g', 0, 0, 0x75, 0x30, 0, 0, 0, 1, b'c', 0, 0, 0, 1, 0, 1, b'r']);
+    request.extend([0, 0, 0, 0]);
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(&u32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
+    client.write_all(&request).unwrap();
+    client.read_exact(&mut [0; 10]).unwrap();
+    signal(&program, "-TERM");
+    let mut stdout = String::new();
+    program.0.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    let (_, stderr) = program.end();
+    for text in [stdout, stderr] {
+        assert!(text.contains("FORGED"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("FORGED")), "{text}");
+    }
+}
+
 #[test]
 fn logs_can_be_json() {
     let mut program = Program::start(&["--port", "0", "--log-format", "json"]);

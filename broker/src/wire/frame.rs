@@ -34,14 +34,17 @@ impl Frame {
         bytes
     }
 
+    /// How many bytes it has so far.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum::<usize>() + self.open.len()
+    }
+
     /// The pieces to write, the four bytes of the length first.
     pub(crate) fn into_pieces(mut self) -> Pieces {
+        let size = u32::try_from(self.len()).expect("checked when it was made").to_be_bytes();
         if !self.open.is_empty() {
             self.pieces.push(self.open.freeze());
         }
-        let len: usize = self.pieces.iter().map(Bytes::len).sum();
-        // `fetch.max.bytes` and the limit on requests keep answers far below 2 GiB.
-        let size = u32::try_from(len).expect("an answer is shorter than 4 GiB").to_be_bytes();
         Pieces { size, pieces: self.pieces, piece: 0, within: 0, size_written: 0 }
     }
 }

@@ -128,7 +128,7 @@ const USUAL_SIZE: usize = 256;
 ///
 /// # Errors
 ///
-/// See [`Answer::write`].
+/// See [`Answer::write`]; and an answer that is too long for a frame.
 pub(crate) fn answer(
     key: ApiKey,
     version: i16,
@@ -140,6 +140,12 @@ pub(crate) fn answer(
     let header = ResponseHeader::default().with_correlation_id(correlation_id);
     header.encode(frame.bytes(), key.response_header_version(version)).map_err(unreadable)?;
     body.write(&mut frame, version)?;
+    if i32::try_from(frame.len()).is_err() {
+        let len = frame.len();
+        return Err(Unreadable(format!(
+            "its answer would have {len} bytes, and 2147483647 is the most"
+        )));
+    }
     Ok(frame)
 }
 

@@ -20,7 +20,10 @@ pub(crate) fn answer(cx: &Context, request: InitProducerIdRequest) -> InitProduc
             .with_producer_epoch(-1)
     };
     if let Some(id) = request.transactional_id {
-        tracing::warn!(transactional_id = %id.0, "refused a transactional producer: this broker has no transactions yet");
+        tracing::warn!(
+            transactional_id = id.as_str(),
+            "refused a transactional producer: this broker has no transactions yet"
+        );
         return refused(ErrorCode::TransactionalIdAuthorizationFailed);
     }
     if (request.producer_id.0 >= 0) != (request.producer_epoch >= 0) {
