@@ -132,7 +132,7 @@ impl Broker {
 }
 
 /// What a broker shall be like.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "call start()"]
 pub struct Builder {
     host: Option<String>,
@@ -142,20 +142,6 @@ pub struct Builder {
     trace: Option<Trace>,
     threads: Option<usize>,
     clock: Option<Clock>,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self {
-            host: None,
-            port: 0,
-            settings: Vec::new(),
-            topics: Vec::new(),
-            trace: None,
-            threads: None,
-            clock: None,
-        }
-    }
 }
 
 impl Builder {

@@ -181,7 +181,7 @@ async fn serve(stream: TcpStream, remote: SocketAddr, shared: Shared) {
     match connection::serve(stream, remote, &shared, trace).await {
         Ok(()) => tracing::debug!(%remote, "a client left"),
         Err(how @ (Ended::ByClient(_) | Ended::Idle(_))) => {
-            tracing::debug!(%remote, "a client left: {how}")
+            tracing::debug!(%remote, "a client left: {how}");
         }
         Err(reason) => tracing::warn!(%remote, "ended a connection: {reason}"),
     }

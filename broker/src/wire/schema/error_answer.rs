@@ -176,7 +176,7 @@ impl Writing<'_> {
             kind => match of.filter(|_| self.depth > 0).and_then(|of| of.repeated(field.name)) {
                 Some(value) => self.value(kind, value),
                 None if is_nullable && !matches!(kind, Kind::Records) => {
-                    self.value(kind, Value::Null)
+                    self.value(kind, Value::Null);
                 }
                 None => self.value(kind, default(field.name)),
             },
