@@ -105,7 +105,10 @@ async fn find_or_make(cluster: &Cluster, topic: &Topic) -> anyhow::Result<Provis
         });
     }
     // -1: as many replicas as the broker's default says (KIP-464).
-    let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+    let mut new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1));
+    for (name, value) in &topic.settings {
+        new = new.set(name, value);
+    }
     let results = cluster.admin().create_topics([&new], &options()).await;
     let created = match results
         .with_context(|| format!("Topic {name} could not be made"))?

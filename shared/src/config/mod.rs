@@ -61,6 +61,8 @@ pub struct Topic {
     pub name: String,
     /// How many partitions it is created with, 1 or more.
     pub partitions: i32,
+    /// Settings it is created with, under Kafka's names.
+    pub settings: Vec<(String, String)>,
     name_origin: Origin,
     partitions_origin: Origin,
 }
@@ -71,9 +73,16 @@ impl Topic {
         Self {
             name: name.to_owned(),
             partitions,
+            settings: Vec::new(),
             name_origin: Origin::Default,
             partitions_origin: Origin::Default,
         }
+    }
+
+    /// The same topic, created with this setting.
+    pub fn with_setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
     }
 }
 
