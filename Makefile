@@ -217,7 +217,7 @@ schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: an
 
 ##@ Lab 4: an event service
 
-.PHONY: lab4-service lab4-notifications lab4-load lab4-lag lab4-send lab4-redrive lab4-outage lab4-reset
+.PHONY: lab4-service lab4-notifications lab4-load lab4-lag lab4-send lab4-redrive lab4-outage lab4-crash lab4-reset
 lab4-service: tools ## The web service and its relay, until Ctrl-C (ARGS='--send direct': without the outbox)
 	$(call run,lab4,service $(own))
 
@@ -227,20 +227,24 @@ lab4-notifications: tools ## The consumers: notification service and job handler
 lab4-load: tools ## Put load on the service, then count: accepted, in Kafka, handled (ARGS='--rate 500 --seconds 30')
 	$(call run,lab4,load $(own))
 
-lab4-lag: tools ## How far the consumers are behind
+lab4-lag: tools ## How many messages the consumers have not handled yet
 	$(call run,lab4,lag $(own))
 
-lab4-send: tools ## A message from elsewhere (ARGS=rubbish, ARGS='--liked 77', ARGS='--created 77 --times 3')
+lab4-send: tools ## Send a message as another program might (ARGS=rubbish, ARGS='--liked 77', ARGS='--created 77 --times 3')
 	$(call run,lab4,send $(own))
 
 lab4-redrive: tools ## Send the dead letters back (ARGS=--dry-run: only show them)
 	$(call run,lab4,redrive $(own))
 
-lab4-outage: tools ## Take a broker away under load for 10 s, and count (ARGS='--send direct': see what is lost)
+lab4-outage: tools ## Take a broker away under load for 10 s, and count (ARGS='--send direct': events are lost)
 	@cargo build$(call quiet,mini-kafka) --bin mini-kafka
 	$(call run,lab4,outage $(own))
 
-lab4-reset: tools ## Forget what Lab 4 did: its topics, groups and databases
+lab4-crash: tools ## Kill the consumers (kill -9) under load, and count (ARGS=--no-dedupe, ARGS='--commit first')
+	@cargo build$(call quiet,mini-kafka) --bin mini-kafka
+	$(call run,lab4,crash $(own))
+
+lab4-reset: tools ## Delete Lab 4's topics, groups and databases, unless somebody uses them (ARGS=--check: only look)
 	$(reset4)
 
 ##@ Lab 5: the protocol by hand

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// A connection to a web service. It is opened anew when the other side has closed it.
+/// A connection to a web service. After the other side has closed it, the next request opens a new one.
 pub struct Client {
     address: SocketAddr,
     connection: Option<SendRequest<Full<Bytes>>>,
@@ -25,16 +25,28 @@ impl Client {
     }
 
     pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Value)> {
-        let (status, text) = self.ask(Method::GET, path, Bytes::new()).await?;
+        let (status, text) = self.ask(Method::GET, path, Bytes::new(), None).await?;
         Ok((status, serde_json::from_str(&text)?))
     }
 
     pub async fn get_text(&mut self, path: &str) -> Result<String> {
-        Ok(self.ask(Method::GET, path, Bytes::new()).await?.1)
+        Ok(self.ask(Method::GET, path, Bytes::new(), None).await?.1)
     }
 
     pub async fn post(&mut self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
-        let (status, text) = self.ask(Method::POST, path, body.to_string().into()).await?;
+        let (status, text) = self.ask(Method::POST, path, body.to_string().into(), None).await?;
+        Ok((status, serde_json::from_str(&text)?))
+    }
+
+    /// With an `Idempotency-Key`.
+    pub async fn post_once(
+        &mut self,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> Result<(StatusCode, Value)> {
+        let body = body.to_string().into();
+        let (status, text) = self.ask(Method::POST, path, body, Some(key)).await?;
         Ok((status, serde_json::from_str(&text)?))
     }
 
@@ -43,8 +55,9 @@ impl Client {
         method: Method,
         path: &str,
         body: Bytes,
+        key: Option<&str>,
     ) -> Result<(StatusCode, String)> {
-        let asked = tokio::time::timeout(LIMIT, self.exchange(method, path, body)).await;
+        let asked = tokio::time::timeout(LIMIT, self.exchange(method, path, body, key)).await;
         asked
             .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {LIMIT:?}")))
             .inspect_err(|_| self.connection = None)
@@ -56,19 +69,22 @@ impl Client {
         method: Method,
         path: &str,
         body: Bytes,
+        key: Option<&str>,
     ) -> Result<(StatusCode, String)> {
         let mut connection = match self.connection.take() {
             Some(connection) if !connection.is_closed() => connection,
             _ => connect(self.address).await?,
         };
         connection.ready().await?;
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, self.address.to_string())
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))?;
-        let response = connection.send_request(request).await?;
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let response = connection.send_request(request.body(Full::new(body))?).await?;
         let status = response.status();
         let bytes = response.into_body().collect().await?.to_bytes();
         self.connection = Some(connection);

@@ -1,22 +1,31 @@
 //! The web service's routes. Every answer is JSON; an error is `{"error": "a sentence"}`.
 
-use crate::service::{Comment, Feed, Refusal, Service, User, Written};
+use crate::metrics::Requests;
+use crate::service::{Comment, Feed, Once, Refusal, Service, User, Written};
+use crate::{Config, outbox};
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::time::{Duration, Instant};
+use tower_http::timeout::TimeoutLayer;
 
 const ROUTES: &str = "POST /users {name}, GET /users/ID, POST /feeds {user_id, content}, GET /feeds, GET /feeds/ID, \
                       POST /feeds/ID/like {user_id}, POST /feeds/ID/comments {user_id, text}, GET /feeds/ID/comments, \
-                      POST /feeds/ID/view {user_id}, GET /pending, GET /metrics";
+                      POST /feeds/ID/view {user_id}, GET /pending, GET /refused, POST /refused/send-again, \
+                      GET /health, GET /metrics";
 
-pub fn routes(service: Service) -> Router {
+/// A health check must answer sooner than the checker gives up.
+pub const CHECK: Duration = Duration::from_secs(1);
+
+pub fn routes(config: &Config, service: Service) -> Router {
     let routes = Router::new()
         .route("/users", post(create_user))
         .route("/users/{id}", get(user))
@@ -26,12 +35,55 @@ pub fn routes(service: Service) -> Router {
         .route("/feeds/{id}/comments", post(comment).get(comments))
         .route("/feeds/{id}/view", post(view))
         .route("/pending", get(pending))
+        .route("/refused", get(refused))
+        .route("/refused/send-again", post(send_again))
+        .route("/health", get(health))
         .route("/metrics", get(metrics));
-    with_fallbacks(routes, ROUTES).with_state(service)
+    let requests = service.metrics.requests.clone();
+    finished(routes, ROUTES, config, requests).with_state(service)
 }
 
-/// Answers for what is not there, also as a sentence.
-pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(
+/// What all routes have in common: sentences for unknown ones, a time-out, and a clock.
+pub fn finished<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    known: &'static str,
+    config: &Config,
+    requests: Requests,
+) -> Router<S> {
+    let limit = Duration::from_millis(config.lab.request_timeout_ms);
+    with_fallbacks(routes, known)
+        .layer(TimeoutLayer::with_status_code(TIMED_OUT, limit))
+        .layer(middleware::map_response(say_timed_out))
+        .layer(middleware::from_fn_with_state(requests, take_time))
+}
+
+/// Only the time-out answers with this status.
+const TIMED_OUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
+
+async fn say_timed_out(response: Response) -> Response {
+    if response.status() != TIMED_OUT {
+        return response;
+    }
+    failed(
+        TIMED_OUT,
+        "The service took too long. Perhaps the change was made; an Idempotency-Key makes it safe to ask again.",
+    )
+}
+
+async fn take_time(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let method = request.method().clone();
+    // The pattern, not the path: a label with ids would have no end of values.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let method = if route == "other" { "other" } else { method.as_str() };
+    requests.took(method, route, response.status().as_u16(), start.elapsed());
+    response
+}
+
+/// Sentences for paths and methods that are not there.
+fn with_fallbacks<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     known: &'static str,
 ) -> Router<S> {
@@ -49,23 +101,23 @@ pub fn with_fallbacks<S: Clone + Send + Sync + 'static>(
     routes.fallback(unknown).method_not_allowed_fallback(wrong_method)
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct NewUser {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct NewFeed {
     user_id: i64,
     content: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct By {
     user_id: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct NewComment {
     user_id: i64,
     text: String,
@@ -74,36 +126,42 @@ struct NewComment {
 type Answer<T> = Result<Line<T>, Refusal>;
 type Created<T> = Result<(StatusCode, Line<Written<T>>), Refusal>;
 
-async fn create_user(State(service): State<Service>, Body(new): Body<NewUser>) -> Created<User> {
-    created(service.create_user(new.name).await)
+async fn create_user(
+    State(service): State<Service>,
+    Body(once, new): Body<NewUser>,
+) -> Created<User> {
+    created(service.create_user(once, new.name).await)
 }
 
-async fn create_feed(State(service): State<Service>, Body(new): Body<NewFeed>) -> Created<Feed> {
-    created(service.create_feed(new.user_id, new.content).await)
+async fn create_feed(
+    State(service): State<Service>,
+    Body(once, new): Body<NewFeed>,
+) -> Created<Feed> {
+    created(service.create_feed(once, new.user_id, new.content).await)
 }
 
 async fn like(
     State(service): State<Service>,
     Id(feed_id): Id,
-    Body(by): Body<By>,
+    Body(once, by): Body<By>,
 ) -> Created<Feed> {
-    created(service.like(feed_id, by.user_id).await)
+    created(service.like(once, feed_id, by.user_id).await)
 }
 
 async fn comment(
     State(service): State<Service>,
     Id(feed_id): Id,
-    Body(new): Body<NewComment>,
+    Body(once, new): Body<NewComment>,
 ) -> Created<Comment> {
-    created(service.comment(feed_id, new.user_id, new.text).await)
+    created(service.comment(once, feed_id, new.user_id, new.text).await)
 }
 
 async fn view(
     State(service): State<Service>,
     Id(feed_id): Id,
-    Body(by): Body<By>,
+    Body(once, by): Body<By>,
 ) -> Created<Feed> {
-    created(service.view(feed_id, by.user_id).await)
+    created(service.view(once, feed_id, by.user_id).await)
 }
 
 async fn user(State(service): State<Service>, Id(user_id): Id) -> Answer<User> {
@@ -122,13 +180,36 @@ async fn comments(State(service): State<Service>, Id(feed_id): Id) -> Answer<Vec
     Ok(Line(service.comments(feed_id).await?))
 }
 
-/// How many accepted events are not in Kafka yet.
+/// How many accepted events are not in Kafka yet, and how many the broker has refused.
 async fn pending(State(service): State<Service>) -> Answer<serde_json::Value> {
-    Ok(Line(json!({ "pending": service.pending().await? })))
+    let (pending, refused) = service.pending().await?;
+    Ok(Line(json!({ "pending": pending, "refused": refused })))
+}
+
+async fn refused(State(service): State<Service>) -> Answer<Vec<outbox::Refused>> {
+    Ok(Line(outbox::refused(&service.database).await?))
+}
+
+async fn send_again(State(service): State<Service>) -> Answer<serde_json::Value> {
+    Ok(Line(json!({ "sent_again": service.send_again().await? })))
+}
+
+/// Healthy means: a request can be accepted. Kafka is not needed for that.
+async fn health(State(service): State<Service>) -> Response {
+    healthy(service.database.check(CHECK).await)
+}
+
+/// 200, or 503 with the reason.
+pub fn healthy(check: Result<(), String>) -> Response {
+    match check {
+        Ok(()) => Line(json!({ "status": "ok" })).into_response(),
+        Err(reason) => failed(StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
 }
 
 async fn metrics(State(service): State<Service>) -> Result<Response, Refusal> {
-    service.metrics.set_pending(service.pending().await?);
+    let (pending, refused) = service.pending().await?;
+    service.metrics.set_pending(pending, refused);
     Ok(prometheus(service.metrics.text()))
 }
 
@@ -138,7 +219,7 @@ pub fn prometheus(text: String) -> Response {
     ([(header::CONTENT_TYPE, format)], text).into_response()
 }
 
-/// 201 when something is new, 200 when it was so before.
+/// 201 if something is new, 200 if nothing has changed.
 fn created<T>(result: Result<Written<T>, Refusal>) -> Created<T> {
     let written = result?;
     let status = if written.event_id.is_some() { StatusCode::CREATED } else { StatusCode::OK };
@@ -154,6 +235,13 @@ impl IntoResponse for Refusal {
         match self {
             Self::Invalid(sentence) => failed(StatusCode::UNPROCESSABLE_ENTITY, sentence),
             Self::NotFound(sentence) => failed(StatusCode::NOT_FOUND, sentence),
+            Self::Busy(error) => {
+                tracing::info!("A request was turned away: {error}");
+                let sentence = format!("The database fails ({error}). Try again in a second.");
+                let mut response = failed(StatusCode::SERVICE_UNAVAILABLE, sentence);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                response
+            }
             Self::Broken(error) => {
                 tracing::error!("The database fails: {error}");
                 failed(
@@ -180,15 +268,32 @@ impl<T: Serialize> IntoResponse for Line<T> {
     }
 }
 
-/// The request's JSON.
-struct Body<T>(T);
+/// The request's `Idempotency-Key`, if it has one, and its JSON.
+struct Body<T>(Option<Once>, T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const LONGEST_KEY: usize = 255;
+
+impl<T: Serialize + DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
+        let key = match request.headers().get(IDEMPOTENCY_KEY).map(HeaderValue::to_str) {
+            None => None,
+            Some(Ok(key)) if (1..=LONGEST_KEY).contains(&key.len()) => Some(key.to_owned()),
+            Some(_) => {
+                let sentence =
+                    format!("The Idempotency-Key must have 1 to {LONGEST_KEY} ASCII characters.");
+                return Err(failed(StatusCode::BAD_REQUEST, sentence));
+            }
+        };
+        let path = request.uri().path().to_owned();
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => {
+                let json = serde_json::to_string(&body).unwrap_or_default();
+                let once = key.map(|key| Once { key, request: format!("{path} {json}") });
+                Ok(Self(once, body))
+            }
             Err(JsonRejection::MissingJsonContentType(_)) => Err(failed(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be JSON, with the header `content-type: application/json`.",

@@ -1,4 +1,4 @@
-//! The job handler: what is to be done when a user has signed up.
+//! The job handler: makes a job for each new user.
 
 use crate::handling::{Failure, Handler};
 use crate::kafka::events::Event;
@@ -8,7 +8,7 @@ use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
 pub const TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS jobs (
+    CREATE TABLE jobs (
         job_id  INTEGER PRIMARY KEY AUTOINCREMENT,
         user_id INTEGER NOT NULL,
         job     TEXT NOT NULL

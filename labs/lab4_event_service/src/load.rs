@@ -1,4 +1,4 @@
-//! Load, and the count afterwards: what was accepted, what is in Kafka, what was handled.
+//! Load, and the count afterwards: accepted events, events in Kafka, effects.
 
 use crate::client::Client;
 use crate::kafka::events::Event;
@@ -19,18 +19,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What to do to the web service.
+/// The load.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     pub service: SocketAddr,
-    /// The consumers' HTTP; without it nobody counts what was handled.
+    /// The consumers' HTTP. Without it the effects are not counted.
     pub notifications: Option<SocketAddr>,
     /// Requests a second.
     pub rate: u32,
     pub length: Duration,
 }
 
-/// What the service has answered.
+/// The answers of the service.
 #[derive(Debug, Default)]
 pub struct Accepted {
     /// The ids of the events that callers were told of, by type.
@@ -39,11 +39,11 @@ pub struct Accepted {
     pub slowest: Duration,
 }
 
-/// The end of the story, by type of event.
+/// The result, by type of event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub rows: BTreeMap<String, Row>,
-    /// Was anybody there to count the last column?
+    /// Were there consumers to count the effects?
     pub handled_known: bool,
 }
 
@@ -51,9 +51,9 @@ pub struct Verdict {
 pub struct Row {
     /// Events that callers were told of.
     pub accepted: u64,
-    /// Those of them that never reached Kafka.
+    /// Accepted events that never reached Kafka.
     pub lost: u64,
-    /// Events in Kafka. More than accepted ones: their callers got no answer, or were others.
+    /// Events in Kafka. There may be more than accepted ones: a caller may have got no answer, or there are other callers.
     pub in_kafka: u64,
     /// Further messages with the same events.
     pub copies: u64,
@@ -65,7 +65,7 @@ pub struct Row {
 const CLIENTS: u64 = 4;
 /// How many users and feeds there are to begin with.
 const SEED: i64 = 10;
-/// Without any progress for so long, what is missing will not come any more.
+/// After so long without any progress, the missing events will not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -77,7 +77,7 @@ pub async fn run(config: &Config, plan: &Plan, shutdown: &Shutdown) -> Result<(A
     Ok((accepted, verdict))
 }
 
-/// Sends requests at the plan's rate: many looks, some comments and likes, few new users and feeds.
+/// Sends requests at the plan's rate: many views, some comments and likes, few new users and feeds.
 pub async fn load(plan: &Plan, shutdown: &Shutdown) -> Result<Accepted> {
     let mut accepted = Accepted::default();
     let mut client = Client::new(plan.service);
@@ -193,7 +193,7 @@ impl Accepted {
     }
 }
 
-/// How things stood before the load.
+/// The counts before the load.
 pub struct Before {
     ends: Vec<Lag>,
     effects: Option<BTreeMap<String, u64>>,
@@ -265,7 +265,7 @@ impl Before {
     }
 }
 
-/// Waits until no event waits in the service, and no message for its consumer.
+/// Waits until no event is left in the service, and no message is left for the consumers.
 pub async fn settle(config: &Config, plan: &Plan) -> Result<()> {
     rest("events wait in the service", || pending(plan.service)).await?;
     if plan.notifications.is_some() {
@@ -318,17 +318,19 @@ async fn ends(config: &Config) -> Result<Vec<Lag>> {
     lag::of(config, &config.lab.redrive_group, &topics).await
 }
 
-impl Verdict {
-    pub fn total(&self) -> Row {
-        self.rows.values().fold(Row::default(), |sum, row| Row {
-            accepted: sum.accepted + row.accepted,
-            lost: sum.lost + row.lost,
-            in_kafka: sum.in_kafka + row.in_kafka,
-            copies: sum.copies + row.copies,
-            handled: sum.handled + row.handled,
-        })
+impl Row {
+    /// Events in Kafka that had no effect.
+    fn unhandled(&self) -> u64 {
+        self.in_kafka.saturating_sub(self.handled)
     }
 
+    /// Effects that an event had a second time.
+    fn twice(&self) -> u64 {
+        self.handled.saturating_sub(self.in_kafka)
+    }
+}
+
+impl Verdict {
     /// Accepted events that never reached Kafka.
     pub fn lost(&self) -> u64 {
         self.rows.values().map(|row| row.lost).sum()
@@ -337,37 +339,84 @@ impl Verdict {
     /// Events in Kafka that had no effect.
     pub fn unhandled(&self) -> u64 {
         let rows = self.rows.values().filter(|_| self.handled_known);
-        rows.map(|row| row.in_kafka.saturating_sub(row.handled)).sum()
+        rows.map(Row::unhandled).sum()
     }
 
     /// Effects that an event had a second time.
     pub fn twice(&self) -> u64 {
-        self.rows.values().map(|row| row.handled.saturating_sub(row.in_kafka)).sum()
+        self.rows.values().map(Row::twice).sum()
     }
 
     pub fn is_clean(&self) -> bool {
         self.lost() == 0 && self.unhandled() == 0 && self.twice() == 0
     }
+
+    /// The numbers of a row, as columns.
+    fn columns(&self, row: &Row, unhandled: u64, twice: u64) -> [String; 6] {
+        let known = |number: u64| {
+            if self.handled_known { number.to_string() } else { "?".to_owned() }
+        };
+        let Row { accepted, in_kafka, copies, lost, handled } = row;
+        let [accepted, in_kafka, copies] = [accepted, in_kafka, copies].map(u64::to_string);
+        [accepted, in_kafka, copies, known(*handled), (lost + unhandled).to_string(), known(twice)]
+    }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table =
-            vec![["event", "accepted", "in Kafka", "copies", "handled"].map(str::to_owned)];
-        let total = self.total();
-        let all = self.rows.iter().map(|(name, row)| (name.as_str(), row)).chain([("all", &total)]);
-        for (name, row) in all {
-            let handled = if self.handled_known { row.handled.to_string() } else { "?".to_owned() };
-            let numbers = [row.accepted, row.in_kafka, row.copies].map(|number| number.to_string());
-            let [accepted, in_kafka, copies] = numbers;
-            table.push([name.to_owned(), accepted, in_kafka, copies, handled]);
+        let titles =
+            ["event", "accepted", "in Kafka", "copies", "handled", "lost", "handled twice"];
+        let mut table = vec![titles.map(str::to_owned)];
+        let mut all = Row::default();
+        for (name, row) in &self.rows {
+            let unhandled = if self.handled_known { row.unhandled() } else { 0 };
+            let [a, b, c, d, e, g] = self.columns(row, unhandled, row.twice());
+            table.push([name.clone(), a, b, c, d, e, g]);
+            all.accepted += row.accepted;
+            all.lost += row.lost;
+            all.in_kafka += row.in_kafka;
+            all.copies += row.copies;
+            all.handled += row.handled;
         }
+        // Sums of the rows: a loss of one type must not hide a second effect of another.
+        let [a, b, c, d, e, g] = self.columns(&all, self.unhandled(), self.twice());
+        table.push(["all".to_owned(), a, b, c, d, e, g]);
         f.write_str(&report::columns(&table))?;
         let handled = if self.handled_known {
             format!(", {} not handled, {} handled twice", self.unhandled(), self.twice())
         } else {
             String::new()
         };
-        write!(f, "{} lost{handled}.", self.lost())
+        write!(f, "{} lost on the way to Kafka{handled}.", self.lost())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_does_not_hide_a_second_effect() {
+        let row = |accepted, lost, in_kafka, handled| Row {
+            accepted,
+            lost,
+            in_kafka,
+            copies: 0,
+            handled,
+        };
+        let rows = BTreeMap::from([
+            ("created".to_owned(), row(5, 1, 4, 2)),
+            ("viewed".to_owned(), row(7, 0, 7, 9)),
+        ]);
+        let verdict = Verdict { rows, handled_known: true };
+        assert!(!verdict.is_clean());
+        assert_eq!(
+            verdict.to_string(),
+            "event    accepted  in Kafka  copies  handled  lost  handled twice\n\
+             created  5         4         0       2        3     0\n\
+             viewed   7         7         0       9        0     2\n\
+             all      12        11        0       11       3     2\n\
+             1 lost on the way to Kafka, 2 not handled, 2 handled twice."
+        );
     }
 }

@@ -1,13 +1,13 @@
-//! `lab4`: the web service, its consumers, and what a person needs to watch and to disturb them.
+//! `lab4`: the web service, its consumers, and the tools to watch and to disturb them.
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use lab4_event_service::kafka::{
-    FeedCreatedEvent, FeedLikedEvent, KafkaProducer, Message, dead_letters, lag,
-};
+use lab4_event_service::broker::Broker;
+use lab4_event_service::kafka::dead_letters::{self, Redriven};
+use lab4_event_service::kafka::{FeedCreatedEvent, FeedLikedEvent, KafkaProducer, Message, lag};
 use lab4_event_service::load::{self, Plan};
-use lab4_event_service::outage::{self, Broker, Scene};
-use lab4_event_service::{Config, Send, Stream, in_workspace, program, programs, topics};
+use lab4_event_service::reset::Reset;
+use lab4_event_service::{Commit, Config, SendMode, Stream, crash, outage, program, programs, say};
 use rdkafka::producer::FutureRecord;
 use shared::client::Cluster;
 use shared::config::Flags;
@@ -28,44 +28,61 @@ struct Lab4 {
 
 #[derive(Subcommand)]
 enum Step {
-    /// The web service and the relay of its outbox, until Ctrl-C
+    /// Run the web service and the relay of its outbox, until Ctrl-C
     Service(Service),
-    /// The consumers: notification service and job handler, until Ctrl-C
+    /// Run the consumers (notification service and job handler), until Ctrl-C
     Notifications(Notifications),
-    /// Put load on the service, then count what was accepted, what is in Kafka, what was handled
+    /// Put load on the service, then count: accepted events, events in Kafka, effects
     Load(Load),
-    /// How far the consumers are behind
+    /// Show how many messages the consumers have not handled yet
     Lag(Plain),
-    /// Send the dead letters back to where they came from
+    /// Send the dead letters back to their topics
     Redrive(Redrive),
-    /// Send a message to the feeds' topic (-t for another), as some other program might
+    /// Send a message to the feeds' topic (-t: to another one), as another program might
     Send(SendOne),
-    /// Take the broker away under load and give it back, with everything in this one process
+    /// Take the broker away under load and give it back; everything runs in this one process
     Outage(Outage),
-    /// Delete this lab's topics, groups and databases
-    Reset(Plain),
+    /// Kill the consumers under load (kill -9), then count
+    Crash(Crash),
+    /// Delete this lab's topics, groups and databases, unless somebody uses them
+    Reset(ResetStep),
 }
 
 #[derive(Args)]
 struct Service {
-    /// How events leave: outbox, or direct as in the seed
+    /// How events leave
     #[arg(long, value_name = "HOW")]
-    send: Option<Send>,
-    /// Where HTTP is answered; port 0 takes a free one
+    send: Option<SendMode>,
+    /// The address for HTTP; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
+    /// The database; a missing file is made
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags,
 }
 
 #[derive(Args)]
 struct Notifications {
-    /// Where HTTP is answered; port 0 takes a free one
+    /// The address for HTTP; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
-    /// Do not print what is done
+    /// The database; a missing file is made
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Do not print the effects
     #[arg(short, long)]
     quiet: bool,
+    /// Show a failure: do not look for events that were handled before
+    #[arg(long)]
+    no_dedupe: bool,
+    /// When an offset is committed; first shows a failure
+    #[arg(long, value_name = "WHEN")]
+    commit: Option<Commit>,
+    /// How long each effect takes
+    #[arg(long, value_name = "MILLISECONDS")]
+    work_ms: Option<u64>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -75,13 +92,13 @@ struct Load {
     /// Requests a second
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// For so long
+    /// The length of the load
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Where the service is, if not where `listen` in lab4.toml says
+    /// The service's address, if it is not `listen` in lab4.toml
     #[arg(long, value_name = "IP:PORT")]
     service: Option<SocketAddr>,
-    /// Where the consumers are, if not where `notifications_listen` in lab4.toml says
+    /// The consumers' address, if it is not `notifications_listen` in lab4.toml
     #[arg(long, value_name = "IP:PORT")]
     notifications: Option<SocketAddr>,
     #[command(flatten)]
@@ -96,7 +113,7 @@ struct Plain {
 
 #[derive(Args)]
 struct Redrive {
-    /// Only show what would be sent
+    /// Only show the letters that would be sent
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -108,13 +125,13 @@ struct SendOne {
     /// The message's key
     #[arg(short, long)]
     key: Option<String>,
-    /// The event that this feed was created by user 1
+    /// The event that user 1 has created this feed
     #[arg(long, value_name = "FEED", conflicts_with_all = ["liked", "payload"])]
     created: Option<i64>,
     /// The event that user 2 likes this feed
     #[arg(long, value_name = "FEED", conflicts_with = "payload")]
     liked: Option<i64>,
-    /// So many copies
+    /// The number of copies
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     times: u16,
     /// Any value instead of an event
@@ -126,18 +143,68 @@ struct SendOne {
 
 #[derive(Args)]
 struct Outage {
-    /// How events leave: outbox, or direct as in the seed
+    /// How events leave
     #[arg(long, value_name = "HOW", default_value = "outbox")]
-    send: Send,
+    send: SendMode,
     /// Requests a second
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
     /// How long the broker is away
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=600))]
     seconds: u64,
-    /// Starts and stops a real Kafka (`LAUNCHER start PORT`, `KEEP=1 LAUNCHER stop PORT`) instead of mini-kafka
-    #[arg(long, env = "KAFKA_LAUNCHER")]
+    #[command(flatten)]
+    launcher: Launcher,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Args)]
+struct Crash {
+    /// Show a failure: do not look for events that were handled before
+    #[arg(long)]
+    no_dedupe: bool,
+    /// When an offset is committed; first shows a failure
+    #[arg(long, value_name = "WHEN", default_value = "after")]
+    commit: Commit,
+    /// How often the consumers are killed
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    kills: u32,
+    /// Requests a second
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// The length of the load
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    #[command(flatten)]
+    launcher: Launcher,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Args)]
+struct Launcher {
+    /// A program that starts and stops a real Kafka (`LAUNCHER start PORT`, `KEEP=1 LAUNCHER stop PORT`)
+    #[arg(long, value_name = "LAUNCHER", env = "KAFKA_LAUNCHER")]
     launcher: Option<PathBuf>,
+}
+
+impl Launcher {
+    /// Starts the broker of a scene.
+    async fn broker(self) -> Result<Broker> {
+        let broker = match self.launcher.filter(|launcher| !launcher.as_os_str().is_empty()) {
+            Some(launcher) => Broker::launched(launcher).await?,
+            None => Broker::in_memory().await?,
+        };
+        report::note(format!("A broker for this scene listens on {}.", broker.address()));
+        Ok(broker)
+    }
+}
+
+#[derive(Args)]
+struct ResetStep {
+    /// Only check that nobody uses them
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -152,7 +219,8 @@ fn main() -> ExitCode {
         | Step::Redrive(Redrive { flags, .. })
         | Step::Send(SendOne { flags, .. })
         | Step::Outage(Outage { flags, .. })
-        | Step::Reset(Plain { flags }) => flags.clone(),
+        | Step::Crash(Crash { flags, .. })
+        | Step::Reset(ResetStep { flags, .. }) => flags.clone(),
     };
     shared::run(&flags.clone(), |shutdown| async move {
         let name = match &step {
@@ -173,7 +241,8 @@ fn main() -> ExitCode {
             Step::Redrive(step) => redrive(&config, &step, &shutdown).await,
             Step::Send(step) => send(&config, &step).await,
             Step::Outage(step) => run_outage(step, flags, &shutdown).await,
-            Step::Reset(_) => reset(&config).await,
+            Step::Crash(step) => run_crash(step, flags, &shutdown).await,
+            Step::Reset(step) => reset(&config, step.check).await,
         }
     })
 }
@@ -181,10 +250,11 @@ fn main() -> ExitCode {
 async fn service(mut config: Config, step: Service, shutdown: &Shutdown) -> Result<ExitCode> {
     config.lab.send = step.send.unwrap_or(config.lab.send);
     config.lab.listen = step.listen.unwrap_or(config.lab.listen);
+    config.lab.database = step.database.unwrap_or(config.lab.database);
     let running = programs::service(&config, shutdown).await?;
     let way = match config.lab.send {
-        Send::Outbox => "through the outbox",
-        Send::Direct => "sent directly",
+        SendMode::Outbox => "through the outbox",
+        SendMode::Direct => "sent directly",
     };
     report::data(format!(
         "Listening on http://{}; events go to {}, {way}.",
@@ -201,7 +271,14 @@ async fn notifications(
     step: Notifications,
     shutdown: &Shutdown,
 ) -> Result<ExitCode> {
-    config.lab.notifications_listen = step.listen.unwrap_or(config.lab.notifications_listen);
+    let lab = &mut config.lab;
+    lab.notifications_listen = step.listen.unwrap_or(lab.notifications_listen);
+    if let Some(database) = step.database {
+        lab.notifications_database = database;
+    }
+    lab.dedupe &= !step.no_dedupe;
+    lab.commit = step.commit.unwrap_or(lab.commit);
+    lab.work_ms = step.work_ms.unwrap_or(lab.work_ms);
     let running = programs::consumers(&config, !step.quiet, shutdown).await?;
     let groups =
         Stream::ALL.map(|stream| format!("{} as {}", stream.topic(&config), stream.group(&config)));
@@ -221,7 +298,7 @@ async fn run_load(config: &Config, step: &Load, shutdown: &Shutdown) -> Result<E
     let consumers_run = tokio::net::TcpStream::connect(notifications).await.is_ok();
     if !consumers_run {
         report::note(
-            "The consumers do not run (`make lab4-notifications`), so nobody counts what is handled.",
+            "The consumers do not run (`make lab4-notifications`), so their effects are not counted.",
         );
     }
     let plan = Plan {
@@ -232,18 +309,15 @@ async fn run_load(config: &Config, step: &Load, shutdown: &Shutdown) -> Result<E
     };
     let (accepted, verdict) = load::run(config, &plan, shutdown)
         .await
-        .context("The load has failed; does the service run (`make lab4-service`)?")?;
+        .context("The load has failed. Does the service run (`make lab4-service`)?")?;
     tell(&accepted, &verdict)
 }
 
 async fn run_outage(step: Outage, mut flags: Flags, shutdown: &Shutdown) -> Result<ExitCode> {
-    let broker = match step.launcher {
-        Some(launcher) => Broker::launched(launcher).await?,
-        None => Broker::in_memory().await?,
-    };
+    let broker = step.launcher.broker().await?;
     flags.bootstrap_server = Some(broker.address());
     let config = Config::load(&program("lab4"), &flags)?;
-    let scene = Scene {
+    let scene = outage::Scene {
         send: step.send,
         rate: step.rate,
         calm: Duration::from_secs(3),
@@ -253,6 +327,38 @@ async fn run_outage(step: Outage, mut flags: Flags, shutdown: &Shutdown) -> Resu
     broker.end().await?;
     let (accepted, verdict) = result?;
     tell(&accepted, &verdict)
+}
+
+async fn run_crash(step: Crash, mut flags: Flags, shutdown: &Shutdown) -> Result<ExitCode> {
+    let broker = step.launcher.broker().await?;
+    flags.bootstrap_server = Some(broker.address());
+    let config = Config::load(&program("lab4"), &flags)?;
+    let scene = crash::Scene {
+        dedupe: !step.no_dedupe,
+        commit: step.commit,
+        rate: step.rate,
+        length: Duration::from_secs(step.seconds),
+        kills: step.kills,
+    };
+    let result = crash::run(&config, &broker, &for_child(&flags), &scene, shutdown).await;
+    broker.end().await?;
+    let (accepted, verdict) = result?;
+    tell(&accepted, &verdict)
+}
+
+/// The flags that another program of this lab must be given too.
+fn for_child(flags: &Flags) -> Vec<String> {
+    let mut arguments = Vec::new();
+    if let Some(file) = &flags.config {
+        arguments.extend(["--config".to_owned(), file.display().to_string()]);
+    }
+    if let Some(topic) = &flags.topic {
+        arguments.extend(["--topic".to_owned(), topic.clone()]);
+    }
+    for (name, value) in &flags.properties {
+        arguments.extend(["-X".to_owned(), format!("{name}={value}")]);
+    }
+    arguments
 }
 
 fn tell(accepted: &load::Accepted, verdict: &load::Verdict) -> Result<ExitCode> {
@@ -293,8 +399,8 @@ async fn redrive(config: &Config, step: &Redrive, shutdown: &Shutdown) -> Result
     Cluster::connect(config).await?;
     if step.dry_run {
         let letters = dead_letters::waiting(config).await?;
-        for letter in &letters {
-            report::data(describe(letter))?;
+        for line in letters.iter().flat_map(describe) {
+            say::data(line)?;
         }
         report::note(format!(
             "{} to send back.",
@@ -303,22 +409,26 @@ async fn redrive(config: &Config, step: &Redrive, shutdown: &Shutdown) -> Result
         return Ok(ExitCode::SUCCESS);
     }
     let mut lines = Vec::new();
-    let sent = dead_letters::redrive(config, shutdown, |letter, topic| {
-        lines.push(format!("{} went back to {topic}.", letter.place()));
+    let sent = dead_letters::redrive(config, shutdown, |letter, redriven| {
+        let place = letter.place();
+        lines.push(match redriven {
+            Redriven::BackTo(topic) => format!("{place} went back to {topic}."),
+            Redriven::Stays(reason) => format!("{place} stays where it is: {reason}."),
+        });
     })
     .await;
     for line in lines {
-        report::data(line)?;
+        say::data(line)?;
     }
     report::note(format!("{} sent back.", report::count(sent?, "dead letter")));
     Ok(ExitCode::SUCCESS)
 }
 
-/// A dead letter, for a person.
-fn describe(letter: &Message) -> String {
+/// A dead letter, for a person: its story and its payload.
+fn describe(letter: &Message) -> [String; 2] {
     let header = |name| letter.header(name).unwrap_or("?");
-    format!(
-        "{}  was {}[{}]@{}, attempt {} of {}: {}\n  {}",
+    let story = format!(
+        "{}  was {}[{}]@{}, attempt {} of {}: {}",
         letter.place(),
         header(dead_letters::ORIGINAL_TOPIC),
         header(dead_letters::ORIGINAL_PARTITION),
@@ -326,9 +436,21 @@ fn describe(letter: &Message) -> String {
         header(dead_letters::ATTEMPT),
         header(dead_letters::GROUP),
         header(dead_letters::ERROR),
-        report::text(letter.payload.as_deref().unwrap_or_default()),
-    )
+    );
+    let payload = match letter.header(dead_letters::ORIGINAL_SIZE) {
+        Some(size) => format!("  (without its payload; the original has {size} bytes)"),
+        None => {
+            let payload = String::from_utf8_lossy(letter.payload.as_deref().unwrap_or_default());
+            let shown: String = payload.chars().take(SHOWN).collect();
+            let more = if shown.len() < payload.len() { " …" } else { "" };
+            format!("  {shown}{more}")
+        }
+    };
+    [story, payload]
 }
+
+/// More of a payload would hide the other letters.
+const SHOWN: usize = 200;
 
 async fn send(config: &Config, step: &SendOne) -> Result<ExitCode> {
     programs::ensure_topics(config).await?;
@@ -350,35 +472,17 @@ async fn send(config: &Config, step: &SendOne) -> Result<ExitCode> {
             .send(record)
             .await
             .with_context(|| format!("The message for {topic} could not be sent"))?;
-        report::data(format!("Sent to {topic}: {payload}"))?;
+        say::data(format!("Sent to {topic}: {payload}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn reset(config: &Config) -> Result<ExitCode> {
-    let cluster = Cluster::connect(config).await?;
-    let groups =
-        [&config.lab.notifications_group, &config.lab.jobs_group, &config.lab.redrive_group];
-    for group in groups {
-        shared::topic::delete_group(&cluster, group).await?;
+async fn reset(config: &Config, only_check: bool) -> Result<ExitCode> {
+    let reset = Reset::prepare(config).await?;
+    if only_check {
+        return Ok(ExitCode::SUCCESS);
     }
-    for topic in topics(config) {
-        shared::topic::delete(&cluster, &topic.name).await?;
-    }
-    for database in [&config.lab.database, &config.lab.notifications_database] {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = in_workspace(database).into_os_string();
-            file.push(suffix);
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| {
-                        format!("{} cannot be deleted", PathBuf::from(file).display())
-                    });
-                }
-                _ => {}
-            }
-        }
-    }
-    report::data("Topics, groups and databases of Lab 4 are gone.")?;
+    reset.carry_out().await?;
+    report::data("Deleted the databases of Lab 4.")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! The notification service: tells the owner of a feed what others do with it.
 //!
-//! It keeps what it needs to know of feeds in its own database, and learns it from `created`. The web service's
-//! database is none of its business.
+//! It learns of feeds from `created`, and keeps what it needs in its own database. It never looks into the web service's
+//! database.
 
 use crate::handling::{Failure, Handler};
 use crate::kafka::{FeedEvent, FeedEventType, parse_feed_event};
@@ -10,17 +10,17 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS feeds (
+    CREATE TABLE feeds (
         feed_id  INTEGER PRIMARY KEY,
         user_id  INTEGER NOT NULL
     );
-    CREATE TABLE IF NOT EXISTS notifications (
+    CREATE TABLE notifications (
         notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
         user_id         INTEGER NOT NULL,
         text            TEXT NOT NULL
     );
-    CREATE INDEX IF NOT EXISTS notifications_of_user ON notifications (user_id);
-    CREATE TABLE IF NOT EXISTS effects (
+    CREATE INDEX notifications_of_user ON notifications (user_id);
+    CREATE TABLE effects (
         event_type TEXT PRIMARY KEY,
         times      INTEGER NOT NULL
     ) WITHOUT ROWID;
@@ -61,7 +61,7 @@ impl Handler for Notifications {
                 let text = format!("User {user} comments on your feed {feed}: {}", commented.text);
                 Some(notify(tx, owner(tx, feed)?, &text)?)
             }
-            // Nobody wants a notification for every look; it is only counted.
+            // Nobody wants a notification for every view. It is only counted.
             FeedEvent::Viewed(_) => None,
         };
         count(tx, event_type.name())?;
@@ -69,7 +69,7 @@ impl Handler for Notifications {
     }
 }
 
-/// Temporary: the `created` of this feed may be among the dead letters, or come from another producer.
+/// Temporary: the `created` of this feed may still come, or be among the dead letters.
 fn owner(tx: &Transaction<'_>, feed_id: i64) -> Result<i64, Failure> {
     let mut select = tx.prepare_cached("SELECT user_id FROM feeds WHERE feed_id = ?")?;
     let owner = select.query_row([feed_id], |row| row.get(0)).optional()?;
@@ -82,7 +82,7 @@ fn notify(tx: &Transaction<'_>, user_id: i64, text: &str) -> Result<String, Fail
     Ok(format!("To user {user_id}: {text}"))
 }
 
-/// Counts an effect, knowing nothing of ids: had an event two effects, it would show here.
+/// Counts an effect without looking at ids. So an event with two effects shows here.
 pub(crate) fn count(tx: &Transaction<'_>, event_type: &str) -> Result<(), Failure> {
     let sql = "INSERT INTO effects (event_type, times) VALUES (?, 1)
                ON CONFLICT (event_type) DO UPDATE SET times = times + 1";
@@ -90,7 +90,7 @@ pub(crate) fn count(tx: &Transaction<'_>, event_type: &str) -> Result<(), Failur
     Ok(())
 }
 
-/// How many events of each type had their effect.
+/// How many effects the events of each type had.
 pub fn effects(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, u64>> {
     let mut select = tx.prepare_cached("SELECT event_type, times FROM effects")?;
     let read = |row: &rusqlite::Row<'_>| {
@@ -99,7 +99,7 @@ pub fn effects(tx: &Transaction<'_>) -> rusqlite::Result<BTreeMap<String, u64>> 
     select.query_map([], read)?.collect()
 }
 
-/// What a user was told, in order.
+/// The notifications of a user, in order.
 pub fn of_user(tx: &Transaction<'_>, user_id: i64) -> rusqlite::Result<Vec<String>> {
     let mut select = tx.prepare_cached(
         "SELECT text FROM notifications WHERE user_id = ? ORDER BY notification_id",

@@ -1,8 +1,11 @@
 //! The two programs that run until Ctrl-C: the web service with its relay, and the consumers.
+//!
+//! Each consists of parts. A service without its relay, or a program without one of its consumers, would only seem to
+//! work. So if a part ends, the whole program ends, with an error.
 
-use crate::database::Database;
+use crate::database::{self, Claim, Database};
 use crate::handling::{self, Handler, Handling};
-use crate::http::{self, Id, Line, failed, prometheus, with_fallbacks};
+use crate::http::{self, CHECK, Id, Line, failed, finished, healthy, prometheus};
 use crate::jobs::{self, Jobs};
 use crate::kafka::{KafkaConsumer, lag};
 use crate::metrics::{ConsumerMetrics, ServiceMetrics};
@@ -10,7 +13,7 @@ use crate::notifications::{self, Notifications};
 use crate::outbox;
 use crate::service::{self, Sending, Service};
 use crate::{Config, FAREWELL, Stream, in_workspace, topics};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,16 +23,21 @@ use rusqlite::Transaction;
 use serde_json::json;
 use shared::client::Cluster;
 use shared::config::Client;
+use shared::keeper::Keeper;
 use shared::report;
-use shared::shutdown::Shutdown;
+use shared::shutdown::{Shutdown, Trigger};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How often the lag is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How often old rows are deleted.
+const CLEAN_UP: Duration = Duration::from_secs(3600);
 
 /// A program that runs.
 #[derive(Debug)]
@@ -40,9 +48,58 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until it has ended, after `shutdown`.
+    /// Waits until it has ended: after `shutdown`, or with an error.
     pub async fn ended(self) -> Result<()> {
         self.task.await?
+    }
+}
+
+/// The parts of a program. When one ends, all end.
+struct Parts {
+    tasks: JoinSet<(&'static str, Result<()>)>,
+    end: Trigger,
+    ending: Shutdown,
+}
+
+impl Parts {
+    fn new() -> Self {
+        let (end, ending) = Shutdown::by_hand();
+        Self { tasks: JoinSet::new(), end, ending }
+    }
+
+    fn start(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, part.await) });
+    }
+
+    /// Waits until all have ended. Gives the error of the first that ended without being asked.
+    async fn ended(mut self, shutdown: Shutdown) -> Result<()> {
+        let mut result = Ok(());
+        loop {
+            let ended = tokio::select! {
+                () = shutdown.requested(), if !self.ending.is_requested() => {
+                    self.end.pull();
+                    continue;
+                }
+                ended = self.tasks.join_next() => ended,
+            };
+            let failure = match ended {
+                None => return result,
+                Some(Ok((_, Ok(())))) if self.ending.is_requested() => None,
+                Some(Ok((name, Ok(())))) => Some(anyhow!("The {name} has ended")),
+                Some(Ok((name, Err(error)))) => {
+                    Some(error.context(format!("The {name} has ended")))
+                }
+                Some(Err(error)) => Some(anyhow!("A part of the program has ended: {error}")),
+            };
+            if let Some(failure) = failure {
+                self.end.pull();
+                result = result.and(Err(failure));
+            }
+        }
     }
 }
 
@@ -51,54 +108,79 @@ pub async fn service(config: &Config, shutdown: &Shutdown) -> Result<Running> {
     let listener = listen(config.lab.listen).await?;
     let address = listener.local_addr()?;
     let tables = [service::TABLES, outbox::TABLE].concat();
-    let database = Database::open(&in_workspace(&config.lab.database), &tables)?;
-    let service = Service::new(config, database, ServiceMetrics::default())?;
-    let (config, shutdown) = (config.clone(), shutdown.clone());
-    let task = tokio::spawn(async move {
-        let lag =
-            tokio::spawn(measure_lag(config.clone(), service.metrics.clone(), shutdown.clone()));
-        let relay = tokio::spawn(publish(config, service.clone(), shutdown.clone()));
-        serve(listener, http::routes(service), &shutdown).await?;
-        relay.await??;
-        lag.abort();
-        Ok(())
-    });
-    Ok(Running { address, task })
+    let (claim, database) = open(&config.lab.database, &tables)?;
+    let service = Service::new(config, database, ServiceMetrics::new(config))?;
+    let mut parts = Parts::new();
+    let ending = parts.ending.clone();
+    parts.start(
+        "web server",
+        serve(listener, http::routes(config, service.clone()), ending.clone()),
+    );
+    parts.start("relay", publish(config.clone(), service.clone(), ending.clone()));
+    let lag = measure_lag(config.clone(), service.metrics.clone(), ending.clone());
+    parts.start("measuring of the lag", lag);
+    let age = Duration::from_secs(config.lab.remember_requests_hours * 3600);
+    parts.start("cleaning up", forget(service.database.clone(), "requests", age, ending));
+    Ok(run(address, parts, claim, shutdown))
 }
 
-/// Whatever brings events to Kafka, until `shutdown` and for what is left then.
+fn run(address: SocketAddr, parts: Parts, claim: Claim, shutdown: &Shutdown) -> Running {
+    let shutdown = shutdown.clone();
+    let task = tokio::spawn(async move {
+        let result = parts.ended(shutdown).await;
+        drop(claim);
+        result
+    });
+    Running { address, task }
+}
+
+fn open(path: &Path, tables: &str) -> Result<(Claim, Database)> {
+    let path = in_workspace(path);
+    let claim = database::claim(&path)?;
+    Ok((claim, Database::open(&path, tables)?))
+}
+
+/// Brings events to Kafka, until `shutdown` and for what is left then.
 async fn publish(config: Config, service: Service, shutdown: Shutdown) -> Result<()> {
-    let provisioned = tokio::select! {
-        () = provision(&config) => true,
-        () = shutdown.requested() => false,
+    let cluster = tokio::select! {
+        cluster = provision(&config) => Some(cluster),
+        () = shutdown.requested() => None,
     };
+    let _keeping = cluster.as_ref().map(|cluster| keep_topics(cluster, &config));
     match &service.sending {
         Sending::Outbox { wake } => {
             // Not before the topics are there: the broker might make them with another number of partitions.
-            if !provisioned {
-                return outbox::tell_rest(&service.database).await;
+            if cluster.is_none() {
+                outbox::tell_rest(&service.database).await;
+                return Ok(());
             }
             let metrics = &service.metrics;
             outbox::relay(&config, &service.database, wake, metrics, &shutdown).await
         }
-        Sending::Direct { running, .. } => {
+        Sending::Direct { running, losses, .. } => {
             shutdown.requested().await;
             running.close();
             // Their message.timeout.ms is as long.
             if tokio::time::timeout(FAREWELL, running.wait()).await.is_err() {
                 report::note(format!("{} given up.", report::count(running.len() as u64, "event")));
             }
+            losses.tell();
             Ok(())
         }
     }
 }
 
 /// Makes the topics, as soon as there is a broker.
-async fn provision(config: &Config) {
+async fn provision(config: &Config) -> Cluster {
     let mut told = false;
     loop {
         match ensure_topics(config).await {
-            Ok(()) => return,
+            Ok(cluster) => {
+                if told {
+                    report::note("The broker answers.");
+                }
+                return cluster;
+            }
             Err(error) if told => tracing::debug!("{error:#}"),
             Err(error) => {
                 told = true;
@@ -109,25 +191,61 @@ async fn provision(config: &Config) {
     }
 }
 
-/// Makes the topics that are missing.
-pub async fn ensure_topics(config: &Config) -> Result<()> {
-    let cluster = Cluster::connect(config).await?;
-    for topic in topics(config) {
-        shared::topic::ensure(&cluster, &topic).await?;
+/// Deletes old rows of a table, now and every hour.
+async fn forget(
+    database: Database,
+    table: &'static str,
+    age: Duration,
+    shutdown: Shutdown,
+) -> Result<()> {
+    while !shutdown.is_requested() {
+        match database.forget(table, age).await {
+            Ok(rows) => tracing::debug!("{rows} old rows of {table} deleted"),
+            Err(error) => tracing::warn!("Old rows of {table} could not be deleted: {error}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(CLEAN_UP) => {}
+            () = shutdown.requested() => {}
+        }
     }
     Ok(())
 }
 
-async fn measure_lag(config: Config, metrics: ServiceMetrics, shutdown: Shutdown) {
-    while !shutdown.is_requested() {
-        for stream in Stream::ALL {
-            let topics = [stream.topic(&config).to_owned()];
-            match lag::of(&config, stream.group(&config), &topics).await {
-                Ok(lags) => metrics.set_lag(&lags),
-                Err(error) => tracing::debug!("{error:#}"),
-            }
+/// Makes the topics that are missing.
+pub async fn ensure_topics(config: &Config) -> Result<Cluster> {
+    let cluster = Cluster::connect(config).await?;
+    for topic in topics(config) {
+        shared::topic::ensure(&cluster, &topic).await?;
+    }
+    Ok(cluster)
+}
+
+/// Makes the topics again when a broker comes back without them, and says so. It ends when the value is dropped.
+fn keep_topics(cluster: &Cluster, config: &Config) -> AbortOnDropHandle<()> {
+    let mut keeper = Keeper::start(cluster, &topics(config));
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            report::note(keeper.news().await);
         }
-        tokio::time::sleep(MEASURE).await;
+    }))
+}
+
+async fn measure_lag(config: Config, metrics: ServiceMetrics, shutdown: Shutdown) -> Result<()> {
+    let measure = async {
+        loop {
+            for stream in Stream::ALL {
+                let topics = [stream.topic(&config).to_owned()];
+                match lag::of(&config, stream.group(&config), &topics).await {
+                    Ok(lags) => metrics.set_lag(&lags),
+                    Err(error) => tracing::debug!("{error:#}"),
+                }
+            }
+            tokio::time::sleep(MEASURE).await;
+        }
+    };
+    tokio::select! {
+        () = measure => Ok(()),
+        () = shutdown.requested() => Ok(()),
     }
 }
 
@@ -144,19 +262,26 @@ pub async fn consumers(config: &Config, announce: bool, shutdown: &Shutdown) -> 
     let listener = listen(config.lab.notifications_listen).await?;
     let address = listener.local_addr()?;
     let tables = [handling::TABLE, notifications::TABLES, jobs::TABLE].concat();
-    let database = Database::open(&in_workspace(&config.lab.notifications_database), &tables)?;
-    ensure_topics(config).await?;
-    let state = Consumers { database, metrics: ConsumerMetrics::default(), announce };
-    let notifications = consume(config, Stream::Feeds, Notifications, &state, shutdown).await?;
-    let jobs = consume(config, Stream::Users, Jobs, &state, shutdown).await?;
-    let shutdown = shutdown.clone();
-    let task = tokio::spawn(async move {
-        serve(listener, consumer_routes(state), &shutdown).await?;
-        notifications.await?;
-        jobs.await?;
+    let (claim, database) = open(&config.lab.notifications_database, &tables)?;
+    let cluster = ensure_topics(config).await?;
+    let state = Consumers { database, metrics: ConsumerMetrics::new(config), announce };
+    let mut parts = Parts::new();
+    let ending = parts.ending.clone();
+    let routes = consumer_routes(config, state.clone());
+    parts.start("web server", serve(listener, routes, ending.clone()));
+    let notifications = consume(config, Stream::Feeds, Notifications, &state, &ending).await?;
+    parts.start("notification service", notifications);
+    let jobs = consume(config, Stream::Users, Jobs, &state, &ending).await?;
+    parts.start("job handler", jobs);
+    let age = Duration::from_secs(config.lab.remember_events_days * 24 * 3600);
+    parts.start("cleaning up", forget(state.database.clone(), "handled", age, ending.clone()));
+    let keeping = keep_topics(&cluster, config);
+    parts.start("keeping of the topics", async move {
+        ending.requested().await;
+        drop(keeping);
         Ok(())
     });
-    Ok(Running { address, task })
+    Ok(run(address, parts, claim, shutdown))
 }
 
 async fn consume<H: Handler>(
@@ -165,7 +290,7 @@ async fn consume<H: Handler>(
     handler: H,
     state: &Consumers,
     shutdown: &Shutdown,
-) -> Result<JoinHandle<()>> {
+) -> Result<impl Future<Output = Result<()>> + Send + 'static + use<H>> {
     let group = stream.group(config);
     let mut member = config.clone();
     member.set(Client::Consumer, "group.id", group, "[lab]")?;
@@ -173,32 +298,36 @@ async fn consume<H: Handler>(
     consumer.subscribe().await?;
     let handling =
         Handling::new(config, group, handler, &state.database, &state.metrics, state.announce)?;
-    let shutdown = shutdown.clone();
-    Ok(tokio::spawn(async move {
+    let (announce, shutdown) = (state.announce, shutdown.clone());
+    Ok(async move {
         let handler = |message| {
             let handling = handling.clone();
-            async move {
-                handling.message(&message).await;
-            }
+            async move { handling.message(&message).await.map(drop) }
         };
-        consumer.run(&shutdown, handler).await;
-    }))
+        consumer.run(announce, &shutdown, handler).await
+    })
 }
 
-fn consumer_routes(state: Consumers) -> Router {
+fn consumer_routes(config: &Config, state: Consumers) -> Router {
     let routes = Router::new()
         .route("/effects", get(effects))
         .route("/notifications/{id}", get(of_user))
         .route("/jobs", get(newest_jobs))
+        .route("/health", get(health))
         .route(
             "/metrics",
             get(|State(state): State<Consumers>| async move { prometheus(state.metrics.text()) }),
         );
-    with_fallbacks(routes, "GET /effects, GET /notifications/USER, GET /jobs, GET /metrics")
-        .with_state(state)
+    let known = "GET /effects, GET /notifications/USER, GET /jobs, GET /health, GET /metrics";
+    finished(routes, known, config, state.metrics.requests.clone()).with_state(state)
 }
 
-/// How many events of each type had their effect.
+/// Healthy means: an effect can be stored.
+async fn health(State(state): State<Consumers>) -> Response {
+    healthy(state.database.check(CHECK).await)
+}
+
+/// How many effects the events of each type had.
 async fn effects(State(state): State<Consumers>) -> Response {
     answer(&state, notifications::effects).await
 }
@@ -219,7 +348,7 @@ async fn answer<T: serde::Serialize + Send + 'static>(
     state: &Consumers,
     read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
 ) -> Response {
-    match state.database.transaction(read).await {
+    match state.database.read(read).await {
         Ok(value) => Line(value).into_response(),
         Err(error) => {
             tracing::error!("The database fails: {error}");
@@ -242,15 +371,15 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     }
 }
 
-/// Serves until `shutdown`, then answers the requests that are under way.
-async fn serve(listener: TcpListener, routes: Router, shutdown: &Shutdown) -> Result<()> {
+/// Serves until `shutdown`. Then it answers the requests that have begun.
+async fn serve(listener: TcpListener, routes: Router, shutdown: Shutdown) -> Result<()> {
     let server =
         axum::serve(listener, routes).with_graceful_shutdown(shutdown.requested()).into_future();
     let too_late = async {
         shutdown.requested().await;
         tokio::time::sleep(FAREWELL).await;
     };
-    // A client that keeps its connection open and silent must not keep us.
+    // A client that keeps a silent connection open must not keep the program.
     tokio::select! {
         result = server => result.context("HTTP cannot be served"),
         () = too_late => Ok(()),

@@ -1,45 +1,57 @@
-//! What the web service does: users, feeds, likes, comments, views. Every change and its event are one transaction.
+//! Users, feeds, likes, comments, views. Every change and its event are one transaction.
+//!
+//! A caller who got no answer does not know whether the change was made. An `Idempotency-Key` makes it safe to ask again:
+//! the answer is stored in the same transaction, and a second request with the same key gets it without a second change.
 
-use crate::database::Database;
+use crate::database::{self, Database};
 use crate::kafka::events::Event;
 use crate::kafka::{
     FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, KafkaProducer,
     UserCreatedEvent,
 };
+use crate::losses::Losses;
 use crate::metrics::ServiceMetrics;
 use crate::outbox::{self, Outgoing};
-use crate::{Config, Send};
+use crate::{Config, SendMode};
 use anyhow::Result;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS users (
+    CREATE TABLE users (
         user_id INTEGER PRIMARY KEY AUTOINCREMENT,
         name    TEXT NOT NULL
     );
-    CREATE TABLE IF NOT EXISTS feeds (
+    CREATE TABLE feeds (
         feed_id INTEGER PRIMARY KEY AUTOINCREMENT,
         user_id INTEGER NOT NULL REFERENCES users,
         content TEXT NOT NULL,
         views   INTEGER NOT NULL DEFAULT 0
     );
-    CREATE TABLE IF NOT EXISTS likes (
+    CREATE TABLE likes (
         feed_id INTEGER NOT NULL REFERENCES feeds,
         user_id INTEGER NOT NULL REFERENCES users,
         PRIMARY KEY (feed_id, user_id)
     ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS comments (
+    CREATE TABLE comments (
         comment_id INTEGER PRIMARY KEY AUTOINCREMENT,
         feed_id    INTEGER NOT NULL REFERENCES feeds,
         user_id    INTEGER NOT NULL REFERENCES users,
         text       TEXT NOT NULL
     );
-    CREATE INDEX IF NOT EXISTS comments_of_feed ON comments (feed_id);
+    CREATE INDEX comments_of_feed ON comments (feed_id);
+    CREATE TABLE requests (
+        key     TEXT NOT NULL UNIQUE,
+        request TEXT NOT NULL,
+        answer  TEXT NOT NULL,
+        at      INTEGER NOT NULL  -- in seconds since 1970
+    );
+    CREATE INDEX requests_at ON requests (at);
 ";
 
 /// The web service's state. A clone is the same one.
@@ -56,35 +68,46 @@ pub struct Service {
 pub enum Sending {
     /// Into the outbox; the relay is woken.
     Outbox { wake: Arc<Notify> },
-    /// The seed's way: in the background, after the transaction. Between the two the process may end, and the send may
-    /// fail: then the row is there, and the event is not.
-    Direct { producer: KafkaProducer, running: TaskTracker },
+    /// In the background, after the transaction. If the process ends in between, or the send fails, the row is there and
+    /// the event is not.
+    Direct { producer: KafkaProducer, running: TaskTracker, losses: Losses },
 }
 
-/// Why something was not done. As text, a sentence for the caller.
+/// Why something was not done.
 #[derive(Debug)]
 pub enum Refusal {
-    /// What the caller sent breaks the event's schema.
+    /// The caller's data breaks the event's schema, or a rule of the request.
     Invalid(String),
     /// The caller names something that is not there.
     NotFound(String),
+    /// The database cannot do it now. A later request may succeed.
+    Busy(rusqlite::Error),
     /// The caller can do nothing about it.
     Broken(rusqlite::Error),
 }
 
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Broken(error)
+        if database::may_pass(&error) { Self::Busy(error) } else { Self::Broken(error) }
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A request that must be carried out once, however often it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// The caller's `Idempotency-Key`.
+    pub key: String,
+    /// The request. The same key with another request is a mistake of the caller.
+    pub request: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     pub user_id: i64,
     pub name: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     pub feed_id: i64,
     pub user_id: i64,
@@ -94,7 +117,7 @@ pub struct Feed {
     pub views: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
     pub comment_id: i64,
     pub feed_id: i64,
@@ -102,8 +125,8 @@ pub struct Comment {
     pub text: String,
 }
 
-/// What was written, and the event that tells of it; none when nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What was written, and the id of its event. Without a change there is no event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written<T> {
     #[serde(flatten)]
     pub row: T,
@@ -113,17 +136,22 @@ pub struct Written<T> {
 impl Service {
     pub fn new(config: &Config, database: Database, metrics: ServiceMetrics) -> Result<Self> {
         let sending = match config.lab.send {
-            Send::Outbox => Sending::Outbox { wake: Arc::new(Notify::new()) },
-            Send::Direct => Sending::Direct {
+            SendMode::Outbox => Sending::Outbox { wake: Arc::new(Notify::new()) },
+            SendMode::Direct => Sending::Direct {
                 producer: KafkaProducer::new(config)?,
                 running: TaskTracker::new(),
+                losses: Losses::new(&config.lab.lost_events),
             },
         };
         Ok(Self { config: Arc::new(config.clone()), database, metrics, sending })
     }
 
-    pub async fn create_user(&self, name: String) -> Result<Written<User>, Refusal> {
-        self.write(move |tx| {
+    pub async fn create_user(
+        &self,
+        once: Option<Once>,
+        name: String,
+    ) -> Result<Written<User>, Refusal> {
+        self.write(once, move |tx| {
             tx.prepare_cached("INSERT INTO users (name) VALUES (?)")?.execute([&name])?;
             let user_id = tx.last_insert_rowid();
             let event = UserCreatedEvent::new(user_id, name.clone());
@@ -134,10 +162,11 @@ impl Service {
 
     pub async fn create_feed(
         &self,
+        once: Option<Once>,
         user_id: i64,
         content: String,
     ) -> Result<Written<Feed>, Refusal> {
-        self.write(move |tx| {
+        self.write(once, move |tx| {
             user_exists(tx, user_id)?;
             let sql = "INSERT INTO feeds (user_id, content) VALUES (?, ?)";
             tx.prepare_cached(sql)?.execute(params![user_id, content])?;
@@ -148,9 +177,14 @@ impl Service {
         .await
     }
 
-    /// A second like of the same user changes nothing, and no event tells of it.
-    pub async fn like(&self, feed_id: i64, user_id: i64) -> Result<Written<Feed>, Refusal> {
-        self.write(move |tx| {
+    /// A second like of the same user changes nothing, so it has no event.
+    pub async fn like(
+        &self,
+        once: Option<Once>,
+        feed_id: i64,
+        user_id: i64,
+    ) -> Result<Written<Feed>, Refusal> {
+        self.write(once, move |tx| {
             find_feed(tx, feed_id)?;
             user_exists(tx, user_id)?;
             let sql = "INSERT INTO likes (feed_id, user_id) VALUES (?, ?) ON CONFLICT DO NOTHING";
@@ -162,11 +196,12 @@ impl Service {
 
     pub async fn comment(
         &self,
+        once: Option<Once>,
         feed_id: i64,
         user_id: i64,
         text: String,
     ) -> Result<Written<Comment>, Refusal> {
-        self.write(move |tx| {
+        self.write(once, move |tx| {
             find_feed(tx, feed_id)?;
             user_exists(tx, user_id)?;
             let sql = "INSERT INTO comments (feed_id, user_id, text) VALUES (?, ?, ?)";
@@ -178,8 +213,13 @@ impl Service {
         .await
     }
 
-    pub async fn view(&self, feed_id: i64, user_id: i64) -> Result<Written<Feed>, Refusal> {
-        self.write(move |tx| {
+    pub async fn view(
+        &self,
+        once: Option<Once>,
+        feed_id: i64,
+        user_id: i64,
+    ) -> Result<Written<Feed>, Refusal> {
+        self.write(once, move |tx| {
             find_feed(tx, feed_id)?;
             user_exists(tx, user_id)?;
             tx.prepare_cached("UPDATE feeds SET views = views + 1 WHERE feed_id = ?")?
@@ -195,18 +235,18 @@ impl Service {
             let read = |row: &Row<'_>| Ok(User { user_id: row.get(0)?, name: row.get(1)? });
             tx.query_row(sql, [user_id], read).optional()?.ok_or_else(|| no_user(user_id))
         };
-        self.database.transaction(user).await
+        self.database.read(user).await
     }
 
     pub async fn feed(&self, feed_id: i64) -> Result<Feed, Refusal> {
-        self.database.transaction(move |tx| find_feed(tx, feed_id)).await
+        self.database.read(move |tx| find_feed(tx, feed_id)).await
     }
 
     /// The newest feeds, at most 20.
     pub async fn feeds(&self) -> Result<Vec<Feed>, Refusal> {
         let sql = format!("{FEED} ORDER BY feed_id DESC LIMIT 20");
         self.database
-            .transaction(move |tx| {
+            .read(move |tx| {
                 Ok(tx.prepare_cached(&sql)?.query_map([], read_feed)?.collect::<Result<_, _>>()?)
             })
             .await
@@ -222,64 +262,122 @@ impl Service {
             };
             Ok(tx.prepare_cached(sql)?.query_map([feed_id], read)?.collect::<Result<_, _>>()?)
         };
-        self.database.transaction(comments).await
+        self.database.read(comments).await
     }
 
-    /// How many accepted events are not in Kafka yet: in the outbox, or being sent.
-    pub async fn pending(&self) -> Result<u64, Refusal> {
+    /// How many accepted events are not in Kafka yet (they are in the outbox, or being sent), and how many the broker has
+    /// refused.
+    pub async fn pending(&self) -> Result<(u64, u64), Refusal> {
         match &self.sending {
-            Sending::Outbox { .. } => Ok(outbox::count(&self.database).await?.0),
-            Sending::Direct { running, .. } => Ok(running.len() as u64),
+            Sending::Outbox { .. } => Ok(outbox::count(&self.database).await?),
+            Sending::Direct { running, .. } => Ok((running.len() as u64, 0)),
         }
     }
 
-    /// Row and event in one transaction, and off with the event.
+    /// Sends the refused events again; tells how many they are.
+    pub async fn send_again(&self) -> Result<usize, Refusal> {
+        let events = outbox::send_again(&self.database).await?;
+        if let Sending::Outbox { wake } = &self.sending {
+            wake.notify_one();
+        }
+        Ok(events)
+    }
+
+    /// Stores row, event and answer in one transaction. Then the event is sent.
     async fn write<T, E>(
         &self,
-        change: impl FnOnce(&Transaction<'_>) -> Result<(T, Option<E>), Refusal>
-        + std::marker::Send
-        + 'static,
+        once: Option<Once>,
+        change: impl FnOnce(&Transaction<'_>) -> Result<(T, Option<E>), Refusal> + Send + 'static,
     ) -> Result<Written<T>, Refusal>
     where
-        T: std::marker::Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
         E: Event,
     {
         let config = self.config.clone();
         let through_outbox = matches!(self.sending, Sending::Outbox { .. });
-        let transaction = move |tx: &Transaction<'_>| -> Result<(T, Option<Outgoing>), Refusal> {
-            let (row, event) = change(tx)?;
-            let Some(event) = event else { return Ok((row, None)) };
-            let outgoing =
-                Outgoing::new(&config, &event).map_err(|problems| invalid::<E>(&problems))?;
-            if through_outbox {
-                outbox::put(tx, &outgoing)?;
+        let transaction = move |tx: &Transaction<'_>| -> Result<_, Refusal> {
+            if let Some(once) = &once
+                && let Some(answer) = answered_before(tx, once)?
+            {
+                return Ok((answer, None));
             }
-            Ok((row, Some(outgoing)))
+            let (row, event) = change(tx)?;
+            let outgoing = match event {
+                Some(event) => Some(
+                    Outgoing::new(&config, &event).map_err(|problems| invalid::<E>(&problems))?,
+                ),
+                None => None,
+            };
+            if through_outbox && let Some(event) = &outgoing {
+                outbox::put(tx, event)?;
+            }
+            let event_id = outgoing.as_ref().map(|event| event.event_id);
+            let written = Written { row, event_id };
+            if let Some(once) = &once {
+                remember(tx, once, &written)?;
+            }
+            Ok((written, outgoing))
         };
-        let (row, outgoing) = self.database.transaction(transaction).await?;
-        let event_id = outgoing.as_ref().map(|event| event.event_id);
+        let (written, outgoing) = self.database.write(transaction).await?;
         if let Some(event) = outgoing {
             self.metrics.accepted(event.event_type);
             self.send(event);
         }
-        Ok(Written { row, event_id })
+        Ok(written)
     }
 
     fn send(&self, event: Outgoing) {
         match &self.sending {
             Sending::Outbox { wake } => wake.notify_one(),
-            Sending::Direct { producer, running } => {
-                let (producer, metrics) = (producer.clone(), self.metrics.clone());
+            Sending::Direct { producer, running, losses } => {
+                let (producer, losses) = (producer.clone(), losses.clone());
+                let metrics = self.metrics.clone();
                 running.spawn(async move {
-                    // The caller has had its answer; a failure has been logged, and that is all that is left of it.
-                    match producer.send_message(&event.topic, &event.key, &event.payload).await {
-                        Ok(()) => metrics.published(event.event_type),
-                        Err(_logged) => metrics.lost(event.event_type),
+                    // The caller has had its answer, so nobody hears of a failure but the log.
+                    match producer.send(event.record()).await {
+                        Ok(()) => {
+                            metrics.published(event.event_type);
+                            losses.sent();
+                        }
+                        Err(error) => {
+                            metrics.lost(event.event_type);
+                            losses.lost(&event, &error);
+                        }
                     }
                 });
             }
         }
     }
+}
+
+/// The answer to an earlier request with this key.
+fn answered_before<T: DeserializeOwned>(
+    tx: &Transaction<'_>,
+    once: &Once,
+) -> Result<Option<Written<T>>, Refusal> {
+    let sql = "SELECT request, answer FROM requests WHERE key = ?";
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    let found = tx.prepare_cached(sql)?.query_row([&once.key], read).optional()?;
+    let Some((request, answer)) = found else { return Ok(None) };
+    if request != once.request {
+        return Err(Refusal::Invalid(
+            "This Idempotency-Key belongs to another request. A new request needs a new key."
+                .to_owned(),
+        ));
+    }
+    let answer = serde_json::from_str(&answer).map_err(unreadable)?;
+    Ok(Some(answer))
+}
+
+fn remember<T: Serialize>(tx: &Transaction<'_>, once: &Once, answer: &T) -> Result<(), Refusal> {
+    let answer = serde_json::to_string(answer).map_err(unreadable)?;
+    let sql = "INSERT INTO requests (key, request, answer, at) VALUES (?, ?, ?, unixepoch())";
+    tx.prepare_cached(sql)?.execute([&once.key, &once.request, &answer])?;
+    Ok(())
+}
+
+fn unreadable(error: serde_json::Error) -> Refusal {
+    Refusal::Broken(rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 const FEED: &str = "
@@ -313,7 +411,7 @@ fn no_user(user_id: i64) -> Refusal {
 fn invalid<E: Event>(problems: &[String]) -> Refusal {
     let event = E::EVENT_TYPE;
     Refusal::Invalid(format!(
-        "This would break the schema of the event {event}, so nothing was stored: {}.",
+        "This breaks the schema of the event {event}, so nothing was stored: {}.",
         problems.join("; ")
     ))
 }

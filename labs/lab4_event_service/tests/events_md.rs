@@ -1,8 +1,8 @@
-//! `EVENTS.md` says what the types say. `UPDATE=1 cargo test` writes it anew.
+//! `EVENTS.md` agrees with the types. `UPDATE=1 cargo test` writes it again.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use lab4_event_service::kafka::events::{Event, schemas};
+use lab4_event_service::kafka::events::{EVENT_TYPES, Event};
 use lab4_event_service::kafka::{
     FeedCommentedEvent, FeedCreatedEvent, FeedLikedEvent, FeedViewedEvent, UserCreatedEvent,
     parse_feed_event, parse_user_event,
@@ -13,7 +13,7 @@ use std::fmt::Write;
 use uuid::Uuid;
 
 #[test]
-fn events_md_is_what_the_types_say() {
+fn events_md_agrees_with_the_types() {
     let written = std::fs::read_to_string("EVENTS.md").unwrap_or_default();
     let expected = document();
     if std::env::var("UPDATE").is_ok_and(|update| update == "1") {
@@ -21,7 +21,7 @@ fn events_md_is_what_the_types_say() {
     } else {
         assert_eq!(
             written, expected,
-            "`UPDATE=1 cargo test -p lab4_event_service --test events_md` writes it anew"
+            "`UPDATE=1 cargo test -p lab4_event_service --test events_md` writes it again"
         );
     }
 }
@@ -34,7 +34,7 @@ fn every_event_of_the_document_can_be_read() {
         .skip(1)
         .map(|rest| rest.split("\n```").next().unwrap())
         .collect();
-    assert_eq!(examples.len(), schemas().len());
+    assert_eq!(examples.len(), EVENT_TYPES.len());
     for example in examples {
         let json: Value = serde_json::from_str(example).unwrap();
         let event_type = json["event_type"].as_str().unwrap();
@@ -49,12 +49,13 @@ fn every_event_of_the_document_can_be_read() {
 fn document() -> String {
     let mut text = String::from(
         "# Events\n\n\
-         Every event of Lab 4 in full. This file is made from the types in [`src/kafka/events.rs`](src/kafka/events.rs) by\n\
-         `UPDATE=1 cargo test -p lab4_event_service --test events_md`; without `UPDATE=1` the test checks it.\n\n\
-         * The value of a message is one JSON object; `event_type` says which event it is.\n\
-         * The key decides on the partition, so events with the same key keep their order.\n\
+         The complete structure of every event of Lab 4. A test makes this file from the types in\n\
+         [`src/kafka/events.rs`](src/kafka/events.rs), and fails if they differ. To write it again:\n\
+         `UPDATE=1 cargo test -p lab4_event_service --test events_md`.\n\n\
+         * The value of a message is one JSON object. `event_type` names the event.\n\
+         * The key chooses the partition, so events with the same key keep their order.\n\
          * A message may come more than once. `event_id` is the same in every copy: handle it once.\n\
-         * Readers must ignore fields that they do not know: that is how an event may grow.\n",
+         * Readers must ignore fields that they do not know. So an event can get new fields.\n",
     );
     // The same each time.
     let id = Uuid::from_u128(0x0f3c_a5e1_7b42_4c1d_9e55_2d8f_6a90_b714);
@@ -109,7 +110,7 @@ fn section<E: Event>(text: &mut String, event: &E) {
             schema["required"].as_array().unwrap().iter().any(|required| required == name);
         assert!(required, "{name} is optional: say so in the table");
         let meaning = match name.as_str() {
-            "event_type" => "Which event this is",
+            "event_type" => "The name of the event",
             _ => property["description"].as_str().unwrap(),
         };
         writeln!(text, "| `{name}` | {} | {meaning} |", kind(property)).unwrap();

@@ -2,18 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod common;
+
 use shared::testing::external;
 use shared::testing::transcript::{Lesson, alias, play_with};
 use std::net::TcpListener;
-use std::process::Command;
 
 #[test]
 fn the_readme_says_what_happens() {
-    // The scene of the outage starts it as a program of its own.
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "mini-kafka-program", "--bin", "mini-kafka"]);
-    assert!(build.status().unwrap().success());
-
+    common::build_mini_kafka();
     // Both at once, so that they are two.
     let ports = [free(), free()];
     let mut stand_ins: Vec<(&str, String)> = ["127.0.0.1:8090", "127.0.0.1:8091"]

@@ -1,4 +1,4 @@
-//! The program as a person runs it: Ctrl-C, `kill -9`, a port that is taken, a broker that is not there.
+//! The program as a person runs it: Ctrl-C, `kill -9`, a port in use, no broker, a database in use, hostile records.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -7,14 +7,19 @@ mod common;
 use common::{config, plan};
 use lab4_event_service::client::Client;
 use lab4_event_service::kafka::events::Event;
-use lab4_event_service::kafka::{FeedEventType, UserCreatedEvent};
+use lab4_event_service::kafka::{
+    FeedCommentedEvent, FeedCreatedEvent, FeedEventType, KafkaConsumer, UserCreatedEvent,
+};
 use lab4_event_service::{Config, load};
 use serde_json::json;
+use shared::client::Cluster;
 use shared::shutdown::Shutdown;
 use shared::testing::TestBroker;
+use shared::testing::screen::Screen;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The lab's program, running.
 struct Running {
@@ -29,7 +34,7 @@ impl Running {
         let mut command = lab4(config);
         command.args([step, "--listen", &listen.to_string()]);
         if step == "notifications" {
-            // Nobody reads what it prints, and a pipe that is full would stop it.
+            // Nobody reads its effects here, and a full pipe would stop it.
             command.arg("--quiet");
         }
         let mut child = command.spawn().unwrap();
@@ -214,6 +219,194 @@ fn what_stands_in_the_way_is_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reset_refuses_while_somebody_uses_something_and_changes_nothing() {
+    let broker = TestBroker::start().await.unwrap();
+    let (config, _folder) = config(broker.bootstrap_servers());
+    let refused = |what: &str| {
+        for step in [&["reset"][..], &["reset", "--check"]] {
+            let (code, said, errors) = run(&config, step);
+            assert_eq!((code, said.as_str()), (Some(1), ""), "{errors}");
+            assert!(errors.contains("Nothing was deleted") && errors.contains(what), "{errors}");
+        }
+        let (_, table, _) = run(&config, &["lag"]);
+        assert_eq!(table.lines().count(), 1 + 4 * 3, "the topics are there: {table}");
+    };
+    let service = Running::start(&config, "service", FREE.into());
+    common::post(&mut Client::new(service.address), "/users", json!({ "name": "Ada" })).await;
+    let mut client = Client::new(service.address);
+    while client.get("/pending").await.unwrap().1["pending"] != 0 {
+        tokio::task::yield_now().await;
+    }
+    refused(&format!("is used by process {}. Stop that program first.", service.child.id()));
+    // Nor can a second service publish the same outbox.
+    let (code, _, errors) = run(&config, &["service", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains(&format!("is used by process {}.", service.child.id())), "{errors}");
+    assert_eq!(client.get("/users/1").await.unwrap().0, 200, "the database is there");
+    assert_eq!(service.interrupt().0, Some(0));
+
+    let consumers = Running::start(&config, "notifications", FREE.into());
+    refused(&format!("is used by process {}. Stop that program first.", consumers.child.id()));
+    assert_eq!(consumers.interrupt().0, Some(0));
+
+    // A member of the group that has no database of this lab.
+    let mut member = config.clone();
+    let group = &config.lab.notifications_group;
+    member.set(shared::config::Client::Consumer, "group.id", group, "the test").unwrap();
+    let consumer = KafkaConsumer::new(&member, vec![config.topic.name.clone()]).unwrap();
+    consumer.subscribe().await.unwrap();
+    let reading = consumer.start_consuming(|_, _, _| {}).await.unwrap();
+    let cluster = Cluster::connect(&config).await.unwrap();
+    while cluster.group(group).await.unwrap().is_none_or(|group| group.members.is_empty()) {
+        tokio::task::yield_now().await;
+    }
+    refused(&format!("Group {group} still has 1 member"));
+    reading.abort();
+    let _aborted = reading.await;
+    tokio::task::spawn_blocking(move || drop(consumer)).await.unwrap();
+
+    let (code, said, _) = run(&config, &["reset", "--check"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(said, "");
+    assert!(config.lab.database.is_file());
+    assert_eq!(run(&config, &["reset"]).0, Some(0));
+    assert!(!config.lab.database.is_file());
+}
+
+/// The keys and the window of a real terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_what_the_readme_shows() {
+    const README: &str = include_str!("../README.md");
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let start = |step: &str, database: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab4"));
+        command
+            .args([step, "--config", concat!(env!("CARGO_MANIFEST_DIR"), "/lab4.toml")])
+            .args(["--listen", "127.0.0.1:0", "--database"])
+            .arg(folder.path().join(database))
+            .env("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers());
+        Screen::start(command, 120, 30)
+    };
+    let address = |screen: &Screen| -> SocketAddr {
+        let shown = screen.shown();
+        let rest = shown.split("http://").nth(1).unwrap();
+        rest.split(';').next().unwrap().parse().unwrap()
+    };
+    let mut service = start("service", "service.db");
+    service.wait_for("through the outbox.");
+    let mut consumers = start("notifications", "notifications.db");
+    consumers.wait_for("as lab4-notifications.");
+    let mut client = Client::new(address(&service));
+    for name in ["Ada", "Bob"] {
+        common::post(&mut client, "/users", json!({ "name": name })).await;
+    }
+    common::post(&mut client, "/feeds", json!({ "user_id": 1, "content": "hello" })).await;
+    common::post(&mut client, "/feeds/1/like", json!({ "user_id": 2 })).await;
+    let told = &README[README.find("New job: ").unwrap()..];
+    for line in told.split("\n```").next().unwrap().lines() {
+        consumers.wait_for(&format!("\n{line}"));
+    }
+
+    // A closed window is like Ctrl-C: the consumers leave their groups at once.
+    consumers.close();
+    assert_eq!(consumers.ended(), Some(0));
+    let flags = shared::config::Flags {
+        bootstrap_server: Some(broker.bootstrap_servers().to_owned()),
+        ..Default::default()
+    };
+    let config = Config::load(&lab4_event_service::program("lab4-test"), &flags).unwrap();
+    let cluster = Cluster::connect(&config).await.unwrap();
+    let group = cluster.group("lab4-notifications").await.unwrap().unwrap();
+    assert_eq!(group.members, [""; 0]);
+
+    service.press_ctrl('c');
+    service.wait_for("\n^C\nThe service has ended.");
+    assert_eq!(service.ended(), Some(0));
+}
+
+/// ESC, which begins the commands of a terminal.
+const ESC: char = '\u{1b}';
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_of_a_record_reaches_the_terminal_unescaped() {
+    let broker = TestBroker::start().await.unwrap();
+    let (config, _folder) = config(broker.bootstrap_servers());
+    let mut consumers = lab4(&config)
+        .args(["notifications", "--listen", "127.0.0.1:0"])
+        .env("RUST_LOG", "info")
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(consumers.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut errors = BufReader::new(consumers.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.next().unwrap().starts_with("Listening"));
+
+    // serde quotes the unknown word in its error, and a comment's text is printed as it is.
+    let unknown = format!("{{\"event_type\":\"{ESC}[31mred\\u001b\"}}").replace(ESC, "\\u001b");
+    let created = FeedCreatedEvent::new(1, 5, "hello".to_owned());
+    let comment = FeedCommentedEvent::new(1, 2, 3, format!("{ESC}]0;owned\u{7}\nTwo lines"));
+    for payload in [
+        unknown,
+        serde_json::to_string(&created).unwrap(),
+        serde_json::to_string(&comment).unwrap(),
+        format!("{ESC}[2J raw"),
+    ] {
+        let (code, sent, _) = run(&config, &["send", "--key", "1", &payload]);
+        assert_eq!(code, Some(0));
+        assert!(!sent.contains(ESC), "{sent:?}");
+    }
+    let line = said.find(|line| line.starts_with("To user 5")).unwrap();
+    assert_eq!(
+        line,
+        "To user 5: User 2 comments on your feed 1: \\u{1b}]0;owned\\u{7}\\nTwo lines"
+    );
+    let letters: Vec<String> =
+        errors.by_ref().filter(|line| line.contains("is a dead letter")).take(2).collect();
+    assert!(letters[0].contains("unknown variant `\\u{1b}[31mred"), "{letters:?}");
+    let (code, shown, _) = run(&config, &["redrive", "--dry-run"]);
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("\\u{1b}[2J raw"), "{shown:?}");
+    let (code, moved, _) = run(&config, &["redrive"]);
+    assert_eq!(code, Some(0));
+    for text in [line, letters.concat(), shown, moved] {
+        assert!(!text.contains(ESC), "{text:?}");
+    }
+    consumers.kill().unwrap();
+    let rest: Vec<String> = errors.collect();
+    assert!(!rest.concat().contains(ESC), "{rest:?}");
+    consumers.wait().unwrap();
+}
+
+/// The broker is killed and started again, and has forgotten everything. The running programs go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_forgot_everything_is_noticed_and_told_and_the_work_goes_on() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let port = broker.bootstrap_servers().rsplit(':').next().unwrap().parse().unwrap();
+    let (config, _folder) = config(broker.bootstrap_servers());
+    let service = Running::start(&config, "service", FREE.into());
+    let mut consumers = Running::start(&config, "notifications", FREE.into());
+    let mut client = Client::new(service.address);
+    let mut watch = Client::new(consumers.address);
+    common::post(&mut client, "/users", json!({ "name": "Ada" })).await;
+    while watch.get("/effects").await.unwrap().1["user_created"] != 1 {
+        tokio::task::yield_now().await;
+    }
+    broker.stop().await;
+    common::post(&mut client, "/users", json!({ "name": "Bob" })).await;
+    let _broker = TestBroker::embedded(port).await.unwrap();
+    let back = Instant::now();
+    while watch.get("/effects").await.unwrap().1["user_created"] != 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(back.elapsed() < Duration::from_secs(20), "{:?}", back.elapsed());
+    println!("back after {:?}", back.elapsed());
+    let errors = consumers.child.stderr.take().unwrap();
+    let mut errors = BufReader::new(errors).lines().map(Result::unwrap);
+    assert!(errors.any(|line| line.contains("the broker forgot everything")));
+    assert_eq!(service.interrupt().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_tools_show_and_clear_up() {
     let broker = TestBroker::start().await.unwrap();
     let (config, _folder) = config(broker.bootstrap_servers());
@@ -231,14 +424,11 @@ async fn the_tools_show_and_clear_up() {
     let (code, said, errors) =
         run(&config, &["load", "--service", "127.0.0.1:1", "--notifications", "127.0.0.1:1"]);
     assert_eq!((code, said.as_str()), (Some(1), ""));
-    assert!(errors.contains("does the service run (`make lab4-service`)?"), "{errors}");
+    assert!(errors.contains("Does the service run (`make lab4-service`)?"), "{errors}");
 
     let (code, said, errors) = run(&config, &["reset"]);
-    assert_eq!(
-        (code, said.as_str()),
-        (Some(0), "Topics, groups and databases of Lab 4 are gone.\n"),
-        "{errors}"
-    );
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(said.ends_with("Deleted the databases of Lab 4.\n"), "{said}");
     let (_, table, _) = run(&config, &["lag"]);
     assert_eq!(table.lines().count(), 1, "{table}");
 }

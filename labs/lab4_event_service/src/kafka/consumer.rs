@@ -1,31 +1,35 @@
-//! The consumer: `new`, `subscribe` and `start_consuming` as in the seed.
+//! The consumer: `new`, `subscribe` and `start_consuming`.
 //!
-//! Corrected inside:
+//! Four habits from examples are not here:
 //!
-//! * No `Arc<Mutex<StreamConsumer>>`. The lock would be held while `recv()` waits, which is nearly always: nobody else
+//! * No `Arc<Mutex<StreamConsumer>>`. The lock would be held while `recv()` waits, which is nearly always. Nobody else
 //!   could commit, ask or stop. The methods take `&self`, so an `Arc` is enough.
-//! * An offset is stored after the handler, not when librdkafka hands the message out (`enable.auto.offset.store`):
-//!   auto-commit would otherwise commit what was never handled, and a crash would lose it.
-//! * No pause of a second after an error. Errors wait in the same queue as messages and rebalances, and while a broker is
-//!   away there are many in a second: at one a second the consumer would still be reading errors minutes after the broker
-//!   is back. There is no busy loop either: `recv()` waits until there is something.
-//! * A [`Message`] keeps what Kafka has: a key may be missing or no text. The seed's handler, with its `String` key, is
-//!   an adapter over it.
+//! * No offset is stored before the handler has ended (`enable.auto.offset.store`). Otherwise auto-commit commits messages
+//!   that were never handled, and a crash loses them.
+//! * No pause of a second after an error. Errors wait in the same queue as messages and rebalances, and there are many in
+//!   a second while a broker is away. At one a second, the consumer would still read errors minutes after the broker is
+//!   back. This is no busy loop: `recv()` waits until there is something.
+//! * No loss on the way to the handler. A [`Message`] keeps everything: a key may be missing or no text. The handler with
+//!   a `String` key is an adapter.
 
-use crate::{Config, FAREWELL};
-use anyhow::{Context as _, Result};
+use crate::{Commit, Config, FAREWELL};
+use anyhow::{Context as _, Result, bail};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use shared::client::ConsumerStream;
+use shared::client::{ConsumerStream, Rebalance, words};
+use shared::report;
 use shared::shutdown::Shutdown;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Reads messages as a member of a group.
 pub struct KafkaConsumer {
     consumer: Arc<ConsumerStream>,
     topics: Vec<String>,
+    commit: Commit,
+    rebalances: mpsc::UnboundedReceiver<Rebalance>,
 }
 
 /// A message as it is in Kafka.
@@ -41,13 +45,12 @@ pub struct Message {
 
 impl KafkaConsumer {
     pub fn new(config: &Config, topics: Vec<String>) -> Result<Self> {
-        // What happens at a rebalance is not this lab's subject.
-        let (consumer, _rebalances) = shared::client::consumer(config, None)?;
-        Ok(Self { consumer: Arc::new(consumer), topics })
+        let (consumer, rebalances) = shared::client::consumer(config, None)?;
+        Ok(Self { consumer: Arc::new(consumer), topics, commit: config.lab.commit, rebalances })
     }
 
     /// Asks for a share of the topics' partitions. It comes with the first messages.
-    #[expect(clippy::unused_async, reason = "the seed's signature")]
+    #[expect(clippy::unused_async, reason = "the signature that the lab is given")]
     pub async fn subscribe(&self) -> Result<()> {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         self.consumer
@@ -55,9 +58,9 @@ impl KafkaConsumer {
             .with_context(|| format!("{} cannot be subscribed to", topics.join(", ")))
     }
 
-    /// The seed's loop: hands every message to `handler`, in a task of its own, until the process ends or the task is
-    /// aborted. A missing key is an empty one here, and bytes that are no UTF-8 are replaced.
-    #[expect(clippy::unused_async, reason = "the seed's signature")]
+    /// Hands every message to `handler`, in a task of its own, until the process ends or the task is aborted. A missing
+    /// key is an empty one here, and bytes that are no UTF-8 are replaced.
+    #[expect(clippy::unused_async, reason = "the signature that the lab is given")]
     pub async fn start_consuming<F>(&self, handler: F) -> Result<JoinHandle<()>>
     where
         F: Fn(String, String, Vec<u8>) + Send + Sync + 'static,
@@ -67,23 +70,31 @@ impl KafkaConsumer {
             let key =
                 String::from_utf8_lossy(message.key.as_deref().unwrap_or_default()).into_owned();
             handler(message.topic, key, message.payload.unwrap_or_default());
-            std::future::ready(())
+            std::future::ready(Ok(()))
         };
         let (_trigger, never) = Shutdown::by_hand();
-        Ok(tokio::spawn(async move { each(&consumer, &never, handler).await }))
+        let commit = self.commit;
+        Ok(tokio::spawn(async move {
+            if let Err(error) = each(&consumer, commit, &never, handler).await {
+                tracing::error!("The consumer has ended: {error:#}.");
+            }
+        }))
     }
 
-    /// Hands every message to `handler`, one after the other, until `shutdown`; then commits and leaves the group.
+    /// Hands every message to `handler`, one after the other, until `shutdown`. Then it commits and leaves the group.
     ///
-    /// The message at hand is finished first, unless that takes longer than [`FAREWELL`]: then it will be read again.
+    /// The message at hand is finished first. If that takes longer than [`FAREWELL`], it will be read again.
     /// One at a time is a simplification: partitions could be handled side by side, and many messages in one
     /// transaction.
-    pub async fn run<H, F>(self, shutdown: &Shutdown, handler: H)
+    pub async fn run<H, F>(mut self, announce: bool, shutdown: &Shutdown, handler: H) -> Result<()>
     where
         H: Fn(Message) -> F,
-        F: Future<Output = ()>,
+        F: Future<Output = Result<()>>,
     {
-        each(&self.consumer, shutdown, handler).await;
+        let result = tokio::select! {
+            result = each(&self.consumer, self.commit, shutdown, handler) => result,
+            () = tell_losses(&mut self.rebalances, announce, &self.topics) => Ok(()),
+        };
         // Both calls block their thread, and need the broker.
         let farewell = tokio::task::spawn_blocking(move || {
             let committed = self.consumer.commit_consumer_state(CommitMode::Sync);
@@ -91,7 +102,9 @@ impl KafkaConsumer {
             committed
         });
         let trouble = match tokio::time::timeout(FAREWELL, farewell).await {
-            Ok(Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)))) => return,
+            Ok(Ok(Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)))) => {
+                return result;
+            }
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => "no broker answered".to_owned(),
@@ -99,13 +112,36 @@ impl KafkaConsumer {
         tracing::warn!(
             "The last offsets are not committed ({trouble}); their messages will be read again."
         );
+        result
     }
 }
 
-async fn each<H, F>(consumer: &ConsumerStream, shutdown: &Shutdown, handler: H)
+/// Rebalances are not this lab's subject, but a person should know when the group was forgotten.
+async fn tell_losses(
+    rebalances: &mut mpsc::UnboundedReceiver<Rebalance>,
+    announce: bool,
+    topics: &[String],
+) {
+    while let Some(rebalance) = rebalances.recv().await {
+        if announce && let Rebalance::Lost(_) = rebalance {
+            report::note(format!(
+                "The group forgot the consumer of {}: its session ended, or the broker forgot everything. It joins again.",
+                topics.join(", ")
+            ));
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn each<H, F>(
+    consumer: &ConsumerStream,
+    commit: Commit,
+    shutdown: &Shutdown,
+    handler: H,
+) -> Result<()>
 where
     H: Fn(Message) -> F,
-    F: Future<Output = ()>,
+    F: Future<Output = Result<()>>,
 {
     let too_late = async {
         shutdown.requested().await;
@@ -116,35 +152,49 @@ where
     loop {
         let received = tokio::select! {
             biased;
-            () = shutdown.requested() => return,
+            () = shutdown.requested() => return Ok(()),
             received = consumer.recv() => received,
         };
         match received {
             Ok(message) => {
                 last = None;
-                tokio::select! {
-                    () = handler(Message::from(&message)) => {}
-                    () = &mut too_late => return,
+                if commit == Commit::First {
+                    store(consumer, &message);
+                    if let Err(error) = consumer.commit_message(&message, CommitMode::Async) {
+                        tracing::warn!("The offset could not be committed: {error}");
+                    }
                 }
-                match consumer.store_offset_from_message(&message) {
-                    // State: the partition has gone to another member meanwhile, which will read the message again.
-                    Ok(()) | Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => {}
-                    Err(error) => tracing::warn!("The offset could not be stored: {error}"),
+                tokio::select! {
+                    result = handler(Message::from(&message)) => result?,
+                    () = &mut too_late => return Ok(()),
+                }
+                if commit == Commit::After {
+                    // Auto-commit commits what is stored.
+                    store(consumer, &message);
                 }
             }
             Err(KafkaError::MessageConsumptionFatal(code)) => {
-                tracing::error!("The consumer has ended for good: {code}.");
-                return;
+                bail!("librdkafka has given up for good: {}", words(code));
             }
             Err(error) => {
-                // librdkafka goes on trying, and says the same with each attempt; once will do.
+                // librdkafka goes on trying, and says the same with each attempt. Once is enough.
                 let reason = reason(&error);
                 if last.as_ref() != Some(&reason) {
-                    tracing::warn!("Nothing can be received at the moment: {reason}.");
+                    report::note(format!(
+                        "Nothing can be received now: {reason}. Trying until it works."
+                    ));
                     last = Some(reason);
                 }
             }
         }
+    }
+}
+
+fn store(consumer: &ConsumerStream, message: &BorrowedMessage<'_>) {
+    match consumer.store_offset_from_message(message) {
+        // State: the partition belongs to another member by now, which will read the message again.
+        Ok(()) | Err(KafkaError::StoreOffset(RDKafkaErrorCode::State)) => {}
+        Err(error) => tracing::warn!("The offset could not be stored: {error}"),
     }
 }
 
@@ -155,7 +205,7 @@ fn reason(error: &KafkaError) -> String {
             | RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::Resolve,
         ) => "the broker does not answer".to_owned(),
-        Some(code) => code.to_string(),
+        Some(code) => words(code),
         None => error.to_string(),
     }
 }
@@ -183,6 +233,13 @@ impl Message {
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
         std::str::from_utf8(value.as_deref()?).ok()
+    }
+
+    /// The bytes of key, payload and headers.
+    pub fn size(&self) -> usize {
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers = self.headers.iter().map(|(key, value)| key.len() + length(value));
+        length(&self.key) + length(&self.payload) + headers.sum::<usize>()
     }
 
     /// `feed_events[2]@17`.

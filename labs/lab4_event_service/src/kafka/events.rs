@@ -1,14 +1,13 @@
-//! What is said in Kafka: one struct an event, tagged with its `event_type`. `EVENTS.md` shows each in full.
+//! The events: one struct each, tagged with its `event_type`. `EVENTS.md` shows each in full.
 
 use crate::Stream;
-use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// `user_events`: somebody signed up.
+/// `user_events`: a user signed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event_type", rename = "user_created")]
 pub struct UserCreatedEvent {
@@ -16,7 +15,7 @@ pub struct UserCreatedEvent {
     pub event_id: Uuid,
     /// Milliseconds since 1970
     pub occurred_at: i64,
-    /// Who signed up; the message's key
+    /// The new user; the message's key
     pub user_id: i64,
     /// The user's name
     #[schemars(length(min = 1, max = 40))]
@@ -31,16 +30,16 @@ pub struct FeedCreatedEvent {
     pub event_id: Uuid,
     /// Milliseconds since 1970
     pub occurred_at: i64,
-    /// Which feed; the message's key
+    /// The feed; the message's key
     pub feed_id: i64,
-    /// Who posted it
+    /// The user who posted it
     pub user_id: i64,
-    /// What it says
+    /// The text
     #[schemars(length(min = 1, max = 280))]
     pub content: String,
 }
 
-/// `feed_events`: somebody likes a feed, for the first time.
+/// `feed_events`: a user likes a feed, for the first time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event_type", rename = "liked")]
 pub struct FeedLikedEvent {
@@ -48,13 +47,13 @@ pub struct FeedLikedEvent {
     pub event_id: Uuid,
     /// Milliseconds since 1970
     pub occurred_at: i64,
-    /// Which feed; the message's key
+    /// The feed; the message's key
     pub feed_id: i64,
-    /// Who likes it
+    /// The user who likes it
     pub user_id: i64,
 }
 
-/// `feed_events`: somebody wrote a comment.
+/// `feed_events`: a user wrote a comment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event_type", rename = "commented")]
 pub struct FeedCommentedEvent {
@@ -62,18 +61,18 @@ pub struct FeedCommentedEvent {
     pub event_id: Uuid,
     /// Milliseconds since 1970
     pub occurred_at: i64,
-    /// Which feed; the message's key
+    /// The feed; the message's key
     pub feed_id: i64,
-    /// Who commented
+    /// The user who commented
     pub user_id: i64,
-    /// Which comment
+    /// The comment
     pub comment_id: i64,
-    /// What it says
+    /// The text
     #[schemars(length(min = 1, max = 280))]
     pub text: String,
 }
 
-/// `feed_events`: somebody looked at a feed.
+/// `feed_events`: a user viewed a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event_type", rename = "viewed")]
 pub struct FeedViewedEvent {
@@ -81,9 +80,9 @@ pub struct FeedViewedEvent {
     pub event_id: Uuid,
     /// Milliseconds since 1970
     pub occurred_at: i64,
-    /// Which feed; the message's key
+    /// The feed; the message's key
     pub feed_id: i64,
-    /// Who looked
+    /// The user who viewed it
     pub user_id: i64,
 }
 
@@ -117,7 +116,7 @@ impl FeedViewedEvent {
     }
 }
 
-/// What all events have in common.
+/// The common part of all events.
 pub trait Event: Serialize + JsonSchema {
     /// As it stands in the JSON.
     const EVENT_TYPE: &str;
@@ -125,7 +124,7 @@ pub trait Event: Serialize + JsonSchema {
 
     fn event_id(&self) -> Uuid;
 
-    /// Messages with the same key keep their order: all that happens to one feed, or to one user.
+    /// The feed's or the user's id. Messages with the same key keep their order.
     fn key(&self) -> i64;
 }
 
@@ -144,10 +143,8 @@ macro_rules! events {
             }
         })*
 
-        /// The schema of every event, by its type.
-        pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
-            vec![$(($name, schema::of::<$type>())),*]
-        }
+        /// All of them, as they stand in the JSON.
+        pub const EVENT_TYPES: &[&str] = &[$($name),*];
     };
 }
 
@@ -159,7 +156,7 @@ events! {
     FeedViewedEvent: "viewed" in Feeds, key feed_id;
 }
 
-/// What `feed_events` holds.
+/// An event of `feed_events`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event_type", rename_all = "snake_case")]
 pub enum FeedEvent {
@@ -169,7 +166,7 @@ pub enum FeedEvent {
     Viewed(FeedViewedEvent),
 }
 
-/// What `user_events` holds.
+/// An event of `user_events`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "event_type", rename_all = "snake_case")]
 pub enum UserEvent {
@@ -223,7 +220,7 @@ impl fmt::Display for FeedEventType {
     }
 }
 
-/// Reads a message of `feed_events`. The type comes apart from the event, for code that only matches on it.
+/// Reads a message of `feed_events`. The type also comes apart from the event, for code that only matches on it.
 pub fn parse_feed_event(payload: &str) -> serde_json::Result<(FeedEventType, FeedEvent)> {
     let event: FeedEvent = serde_json::from_str(payload)?;
     Ok((event.event_type(), event))

@@ -1,8 +1,8 @@
-//! Everything that knows Kafka: what is said ([`events`]), how it is sent ([`producer`]) and received ([`consumer`]),
-//! what becomes of a message that nobody can handle ([`dead_letters`]), and how far behind a group is ([`lag`]).
+//! Everything that knows Kafka: the [`events`], how they are sent ([`producer`]) and received ([`consumer`]), the messages
+//! that nobody can handle ([`dead_letters`]), and the [`lag`] of a group.
 //!
-//! The names and signatures are the seed's. What they do inside differs where the seed's would lose a message or hold
-//! a lock while it waits; each file says where, and the README why.
+//! The names and signatures of producer and consumer are given. Where a plain implementation would lose a message, or
+//! hold a lock while it waits, this one differs. Each file says where, and the README why.
 
 pub mod consumer;
 pub mod dead_letters;
