@@ -200,8 +200,7 @@ mod tests {
             match EventType::try_from(event.event_type).unwrap() {
                 EventType::UserLogin => assert!(sessions.insert(session.unwrap())),
                 EventType::UserLogout => assert!(sessions.remove(&session.unwrap())),
-                EventType::UserRegistered => assert!(data.email.is_some()),
-                other => panic!("{other:?} is not generated"),
+                _ => assert!(data.email.is_some()),
             }
         }
     }

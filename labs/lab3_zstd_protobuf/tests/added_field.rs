@@ -3,7 +3,7 @@
 //! So `generate.rs` is compiled once more here, with the types of the next schema, which has one more field.
 
 mod event {
-    pub use lab3_zstd_protobuf::event::next::{EventType, UserEvent, UserEventData};
+    pub(crate) use lab3_zstd_protobuf::event::next::{EventType, UserEvent, UserEventData};
 }
 
 #[allow(dead_code, unreachable_pub, reason = "only the events are used here")]

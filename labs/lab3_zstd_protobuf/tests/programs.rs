@@ -91,3 +91,20 @@ async fn the_consumer_goes_on_when_the_broker_has_forgotten_everything() {
     assert_eq!(screen.ended(), Some(0));
     broker.stop().await;
 }
+
+/// The consumer commits and leaves the group, so the next one neither waits for it nor reads anything again.
+#[tokio::test]
+async fn a_closed_window_is_an_end_in_good_order() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let address = broker.bootstrap_servers();
+    assert!(program(PRODUCER, address, &[]).output().unwrap().status.success());
+    let mut screen = Screen::start(program(CONSUMER, address, &[]), 120, 40);
+    screen.wait_for("lab3[0]@5");
+    screen.wait_for("lab3[1]@3");
+    screen.close();
+    assert_eq!(screen.ended(), Some(0));
+
+    let mut screen = Screen::start(program(CONSUMER, address, &["--exit-at-end"]), 120, 40);
+    screen.wait_for("Read 0 events of 0 bytes.");
+    assert_eq!(screen.ended(), Some(0));
+}

@@ -173,5 +173,5 @@ async fn a_window_that_is_closed_ends_the_questions() {
     let mut screen = on_a_screen(&broker, &["predict", "1"]);
     screen.wait_for("\n> ");
     screen.close();
-    screen.ended();
+    assert_eq!(screen.ended(), Some(0));
 }
