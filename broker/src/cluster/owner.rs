@@ -177,3 +177,77 @@ async fn keep_time<M: Machine>(owner: Weak<Owner<M>>, clock: Clock, sooner: Arc<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// Answers a request when its time has come.
+    #[derive(Debug, Default)]
+    struct EggTimer {
+        eggs: Vec<(Moment, RequestId)>,
+        effects: Vec<Effect<&'static str>>,
+    }
+
+    impl Machine for EggTimer {
+        type Answer = &'static str;
+
+        fn next_deadline(&self) -> Option<Moment> {
+            self.eggs.iter().map(|(at, _)| *at).min()
+        }
+
+        fn tick(&mut self, now: Moment) {
+            let done = |(at, _): &mut (Moment, RequestId)| *at <= now;
+            for (_, request) in self.eggs.extract_if(.., done) {
+                self.effects.push(Effect::Answer(request, "done"));
+            }
+        }
+
+        fn take_effects(&mut self) -> Vec<Effect<&'static str>> {
+            std::mem::take(&mut self.effects)
+        }
+    }
+
+    fn owner(clock: Clock) -> Arc<Owner<EggTimer>> {
+        Owner::new(EggTimer::default(), Surroundings::of_test(clock))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_parked_request_is_answered_at_its_deadline_and_a_sooner_one_sooner() {
+        let owner = owner(Clock::default());
+        let started = Instant::now();
+        let boil = async |span| {
+            let answer = owner.ask(|timer, request, now| timer.eggs.push((now + span, request)));
+            (answer.await, started.elapsed().as_millis())
+        };
+        let (long, short) = tokio::join!(boil(5_000), boil(3_000));
+        assert_eq!((long, short), ((Some("done"), 5_000), (Some("done"), 3_000)));
+    }
+
+    #[tokio::test]
+    async fn a_timer_runs_on_the_runtime_of_the_broker_whoever_takes_the_step() {
+        let clock = Clock::held(0);
+        let owner = owner(clock.clone());
+        let (request, answer) = oneshot::channel();
+        owner.desk.lock().parked.insert(7, request);
+        // A thread without a runtime.
+        let step = || owner.step(|timer, now| timer.eggs.push((now + 1, 7)));
+        std::thread::scope(|scope| scope.spawn(step).join().unwrap());
+        clock.advance(1);
+        assert_eq!(timeout(Duration::from_secs(10), answer).await, Ok(Ok("done")));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_machine_that_goes_is_told() {
+        let owner = owner(Clock::held(0));
+        let (request, answer) = oneshot::channel();
+        owner.desk.lock().parked.insert(7, request);
+        owner.step(|timer, now| timer.eggs.push((now + 1, 7)));
+        drop(owner);
+        assert!(answer.await.is_err());
+    }
+}
