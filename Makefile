@@ -294,7 +294,7 @@ ci: check lint test integration-test ## What the CI runs
 
 ##@ Other clients, other brokers, speed
 
-.PHONY: integration-test conformance docker-test bench bench-quick deny
+.PHONY: integration-test conformance docker-test bench bench-quick bench-instructions deny
 integration-test: tools ## Clients in other languages (JavaScript, Python, Go, Java, C) against the embedded broker
 	CLIENTS=1 cargo test --test integration_tests$(args)
 
@@ -310,6 +310,10 @@ bench: tools ## Micro-benchmarks of batches and the log
 
 bench-quick: tools ## Start, memory, throughput, CPU, latency; BOOTSTRAP=… beside that Kafka, KAFKA_LAUNCHER=… beside one of its own
 	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka-program --bench quick$(if $(ARGS), -- $(ARGS))
+
+bench-instructions: tools ## Instructions of a produce and a fetch, counted by valgrind (ARGS='--save base.txt', ARGS='--against base.txt')
+	@command -v valgrind > /dev/null || { echo 'valgrind is missing. Install it: apt-get install valgrind' >&2; exit 1; }
+	cargo bench -p mini-kafka --bench instructions$(if $(ARGS), -- $(ARGS))
 
 deny: ## Licences and advisories of all dependencies
 	@cargo deny --version > /dev/null 2>&1 || { echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }
