@@ -59,7 +59,7 @@ fn append(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::from_parameter(records), &batch, |b, batch| {
             let fill = |log: &mut Log| {
                 for _ in 0..APPENDS {
-                    log.append(black_box(batch), TimestampType::CreateTime, 0).unwrap();
+                    log.append(black_box(batch), 0, TimestampType::CreateTime, 0).unwrap();
                 }
             };
             b.iter_batched_ref(Log::default, fill, BatchSize::PerIteration);
@@ -75,7 +75,7 @@ fn read(c: &mut Criterion) {
         let batch = Batch::take(&mut batch_of(records)).unwrap().unwrap();
         let mut log = Log::default();
         for _ in 0..BATCHES {
-            log.append(&batch, TimestampType::CreateTime, 0).unwrap();
+            log.append(&batch, 0, TimestampType::CreateTime, 0).unwrap();
         }
         // A consumer's usual limit; from the middle, so that there is enough behind it.
         let (offset, max_bytes) = (log.end_offset() / 2, 1024 * 1024);

@@ -142,6 +142,7 @@ pub struct Builder {
     trace: Option<Trace>,
     threads: Option<usize>,
     clock: Option<Clock>,
+    memory_limit: Option<usize>,
 }
 
 impl Builder {
@@ -185,6 +186,15 @@ impl Builder {
     /// Gives the broker a thread of its own, so that it shares nothing with other brokers of the process.
     pub fn own_runtime(mut self) -> Self {
         self.threads = self.threads.or(Some(1));
+        self
+    }
+
+    /// How many bytes of records the broker keeps at most: all, unless set.
+    ///
+    /// At the limit a producer gets `KAFKA_STORAGE_ERROR`, which every client tries again. Nothing is dropped:
+    /// deleting records or a topic makes room.
+    pub fn memory_limit(mut self, bytes: usize) -> Self {
+        self.memory_limit = Some(bytes);
         self
     }
 
@@ -239,7 +249,7 @@ impl Builder {
         };
         let threads = threads.map_err(|source| Error::Threads { source })?;
         let clock = self.clock.unwrap_or_default();
-        let cluster = Cluster::new(settings, clock, threads);
+        let cluster = Cluster::new(settings, clock, threads, self.memory_limit);
         for (name, partitions) in self.topics {
             let new = NewTopic { name, partitions, overrides: [].into() };
             cluster.topics.create(new, false).map_err(|refusal| Error::Setting(refusal.message))?;

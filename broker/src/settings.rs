@@ -138,7 +138,7 @@ settings! {
     /// A topic's settings. Those that this broker only keeps and reports say so.
     TopicSettings ("topic setting")
     "cleanup.policy" cleanup_policy: List = "delete", is_cleanup_policy,
-        "delete, compact or both. Kept and reported; this broker neither deletes nor compacts.";
+        "delete, compact or both. This broker neither deletes nor compacts; with compact, every record needs a key.";
     "compression.gzip.level" compression_gzip_level: i32 = -1, |v| *v == -1 || (1..=9).contains(v),
         "1 to 9, or -1 for gzip's own default. Kept and reported; batches stay as the producer made them.";
     "compression.lz4.level" compression_lz4_level: i32 = 9, |v| (1..=17).contains(v),
@@ -287,6 +287,13 @@ value!(String, String);
 /// Words with commas between them, kept as they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct List(String);
+
+impl List {
+    /// Is this one of its words?
+    pub(crate) fn contains(&self, word: &str) -> bool {
+        self.0.split(',').any(|other| other.trim() == word)
+    }
+}
 
 impl From<&str> for List {
     fn from(text: &str) -> Self {

@@ -62,14 +62,14 @@ macro_rules! apis {
     (@first $first:literal $($rest:literal)?) => { $first };
     (@call answers $call:expr) => { Reply::Answer($call) };
     (@call waits $call:expr) => { Reply::Answer($call.await) };
-    (@call replies $call:expr) => { $call };
+    (@call replies $call:expr) => { $call.await };
 }
 
 apis! {
     // API              versions            handler                       how
     Produce             3..=13 advertised 0 => records::produce           replies;
     Fetch               4..=18              => records::fetch             waits;
-    ListOffsets         1..=10              => records::list_offsets      answers;
+    ListOffsets         1..=10              => records::list_offsets      waits;
     Metadata            0..=13              => cluster::metadata          answers;
     OffsetCommit        2..=9               => groups::offset_commit      answers;
     OffsetFetch         1..=9               => groups::offset_fetch       answers;

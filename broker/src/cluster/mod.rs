@@ -3,9 +3,12 @@
 
 mod clock;
 mod events;
+mod fetch;
 mod groups;
+mod memory;
 mod owner;
 mod partition;
+mod scans;
 mod topics;
 
 use std::sync::{
@@ -15,12 +18,15 @@ use std::sync::{
 
 use uuid::Uuid;
 
+use self::memory::Memory;
 pub(crate) use self::{
     clock::Clock,
     events::Events,
+    fetch::{Fetch, Wanted},
     groups::Groups,
     owner::Surroundings,
-    partition::{Partition, Waiter},
+    partition::{Partition, Read},
+    scans::Scans,
     topics::{NewTopic, Partitions, Refusal, Topic, Topics, check_name, is_internal},
 };
 use crate::{
@@ -37,24 +43,32 @@ pub(crate) struct Cluster {
     pub(crate) clock: Clock,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    pub(crate) scans: Scans,
     pub(crate) threads: Threads,
     events: Arc<Events>,
     next_producer_id: AtomicI64,
 }
 
 impl Cluster {
-    /// What the cluster spawns runs on `threads`, whoever calls it.
-    pub(crate) fn new(settings: Settings, clock: Clock, threads: Threads) -> Self {
+    /// A cluster whose logs take at most so many bytes. What it spawns runs on `threads`, whoever calls it.
+    pub(crate) fn new(
+        settings: Settings,
+        clock: Clock,
+        threads: Threads,
+        memory_limit: Option<usize>,
+    ) -> Self {
         let events = Arc::default();
         let surroundings = Surroundings {
             clock: clock.clone(),
             events: Arc::clone(&events),
             runtime: threads.handle().clone(),
         };
+        let memory = Arc::new(Memory::new(memory_limit));
         Self {
             id: Uuid::new_v4().simple().to_string()[..22].to_owned(),
-            topics: Topics::new(settings.topic_defaults()),
+            topics: Topics::new(settings.topic_defaults(), settings.broker_id, memory),
             groups: Groups::new(&settings, surroundings),
+            scans: Scans::new(threads.clone()),
             clock,
             threads,
             settings,

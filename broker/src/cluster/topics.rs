@@ -11,10 +11,10 @@ use std::{
 use parking_lot::RwLock;
 use uuid::Uuid;
 
-use super::Partition;
+use super::{Memory, Partition};
 use crate::{
     error_code::ErrorCode,
-    log::TimestampType,
+    log::{Rules, TimestampType},
     settings::{MAX_PARTITIONS, MAX_PARTITIONS_IN_ALL, TopicSettings},
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct Topic {
     pub(crate) settings: TopicSettings,
     /// The settings that were given when the topic was made.
     pub(crate) overrides: BTreeMap<String, String>,
+    /// What the settings ask of a batch.
+    pub(crate) rules: Rules,
 }
 
 impl Topic {
@@ -40,13 +42,18 @@ impl Topic {
     pub(crate) fn partition_count(&self) -> i32 {
         i32::try_from(self.partitions.len()).expect("MAX_PARTITIONS fits")
     }
+}
 
-    /// Who sets the timestamps of its records.
-    pub(crate) fn timestamp_type(&self) -> TimestampType {
-        match self.settings.message_timestamp_type.as_str() {
+fn rules(settings: &TopicSettings) -> Rules {
+    Rules {
+        max_bytes: usize::try_from(settings.max_message_bytes).unwrap_or(0),
+        timestamps: match settings.message_timestamp_type.as_str() {
             "LogAppendTime" => TimestampType::LogAppendTime,
             _ => TimestampType::CreateTime,
-        }
+        },
+        before_max: settings.message_timestamp_before_max_ms,
+        after_max: settings.message_timestamp_after_max_ms,
+        is_compacted: settings.cleanup_policy.contains("compact"),
     }
 }
 
@@ -76,6 +83,9 @@ pub(crate) struct Refusal {
 #[derive(Debug)]
 pub(crate) struct Topics {
     defaults: TopicSettings,
+    /// The node that leads every partition.
+    node: i32,
+    memory: Arc<Memory>,
     all: RwLock<All>,
 }
 
@@ -124,8 +134,8 @@ fn as_metric(name: &str) -> String {
 }
 
 impl Topics {
-    pub(crate) fn new(defaults: TopicSettings) -> Self {
-        Self { defaults, all: RwLock::default() }
+    pub(crate) fn new(defaults: TopicSettings, node: i32, memory: Arc<Memory>) -> Self {
+        Self { defaults, node, memory, all: RwLock::default() }
     }
 
     /// The topic of this name.
@@ -178,8 +188,9 @@ impl Topics {
         }
         all.check_room(partitions)?;
         let id = Uuid::new_v4();
-        let partitions = (0..partitions).map(|_| Arc::default()).collect();
-        let topic = Arc::new(Topic { name, id, partitions, settings, overrides });
+        let partitions = (0..partitions).map(|_| self.new_partition()).collect();
+        let rules = rules(&settings);
+        let topic = Arc::new(Topic { name, id, partitions, settings, overrides, rules });
         if !only_validate {
             all.add(&topic);
         }
@@ -214,11 +225,15 @@ impl Topics {
         all.check_room(count - has)?;
         if !only_validate {
             let mut grown = Topic::clone(topic);
-            grown.partitions.extend((has..count).map(|_| Arc::default()));
+            grown.partitions.extend((has..count).map(|_| self.new_partition()));
             all.remove(name);
             all.add(&Arc::new(grown));
         }
         Ok(())
+    }
+
+    fn new_partition(&self) -> Arc<Partition> {
+        Arc::new(Partition::new(self.node, Arc::clone(&self.memory)))
     }
 
     /// Deletes a topic with its records and wakes whoever waits for them.

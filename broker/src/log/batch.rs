@@ -20,6 +20,8 @@ use crate::{error_code::ErrorCode, time::Timestamp};
 pub(crate) const HEADER_LEN: usize = 61;
 /// Bytes that `batch length` does not count: the base offset and the length itself.
 pub(crate) const LOG_OVERHEAD: usize = 12;
+/// The one format of batches that Kafka 4 takes.
+pub(crate) const MAGIC: i8 = 2;
 /// The position from which the checksum counts.
 pub(crate) const CRC_FROM: usize = 21;
 
@@ -85,13 +87,13 @@ impl Batch {
         let _leader_epoch = header.get_i32();
         let magic = header.get_i8();
         // The shortest batch of any magic: Kafka's LegacyRecord.RECORD_OVERHEAD_V0.
-        if length < 14 || !(0..=2).contains(&magic) {
+        if length < 14 || !(0..=MAGIC).contains(&magic) {
             return Err(ErrorCode::CorruptMessage);
         }
         if bytes.len() - LOG_OVERHEAD < length {
             return Ok(None);
         }
-        if magic < 2 {
+        if magic < MAGIC {
             return Err(ErrorCode::InvalidRecord);
         }
         if length < HEADER_LEN - LOG_OVERHEAD {
@@ -129,6 +131,11 @@ impl Batch {
         }
     }
 
+    /// Is a codec named, whether or not there is such a one?
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.attributes & 0b111 != 0
+    }
+
     pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL_FLAG != 0
     }
@@ -160,11 +167,14 @@ pub(crate) fn advance_sequence(sequence: i32, by: i32) -> i32 {
 
 #[cfg(test)]
 pub(crate) mod build {
-    //! Batches for tests, built byte by byte and so independent of any codec.
+    //! Batches for tests.
 
-    use bytes::{BufMut, BytesMut};
+    use bytes::BytesMut;
 
-    use super::*;
+    use super::{
+        super::encode::{self, Header, NewRecord},
+        *,
+    };
 
     /// What a test wants its batch to say; everything else follows.
     #[derive(Clone, Debug)]
@@ -192,20 +202,7 @@ pub(crate) mod build {
 
         /// The records section, uncompressed.
         pub(crate) fn records(&self) -> BytesMut {
-            let mut records = BytesMut::new();
-            for (i, (value, timestamp)) in self.values.iter().zip(&self.timestamps).enumerate() {
-                let mut body = BytesMut::new();
-                body.put_u8(0);
-                put_varint(&mut body, timestamp - self.timestamps[0]);
-                put_varint(&mut body, i64::try_from(i).unwrap());
-                put_varint(&mut body, -1);
-                put_varint(&mut body, i64::try_from(value.len()).unwrap());
-                body.put_slice(value);
-                put_varint(&mut body, 0);
-                put_varint(&mut records, i64::try_from(body.len()).unwrap());
-                records.put(body);
-            }
-            records
+            encode::section(&self.new_records())
         }
 
         pub(crate) fn bytes(&self) -> Bytes {
@@ -213,41 +210,29 @@ pub(crate) mod build {
         }
 
         /// A batch around a records section that is already compressed.
-        pub(crate) fn bytes_around(&self, records: &[u8]) -> Bytes {
-            let count = i32::try_from(self.values.len()).unwrap();
-            let mut checked = BytesMut::new();
-            checked.put_u16(self.attributes);
-            checked.put_i32(count - 1);
-            checked.put_i64(self.timestamps[0]);
-            checked.put_i64(*self.timestamps.iter().max().unwrap());
-            checked.put_i64(self.producer_id);
-            checked.put_i16(self.producer_epoch);
-            checked.put_i32(self.base_sequence);
-            checked.put_i32(count);
-            checked.put_slice(records);
-
-            let mut batch = BytesMut::new();
-            batch.put_i64(0);
-            batch.put_i32(i32::try_from(checked.len() + 9).unwrap());
-            batch.put_i32(-1);
-            batch.put_i8(2);
-            batch.put_u32(crc32c::crc32c(&checked));
-            batch.put(checked);
-            batch.freeze()
+        pub(crate) fn bytes_around(&self, section: &[u8]) -> Bytes {
+            let header = Header {
+                base_offset: 0,
+                attributes: self.attributes,
+                producer_id: self.producer_id,
+                producer_epoch: self.producer_epoch,
+                base_sequence: self.base_sequence,
+            };
+            encode::around(&header, &self.new_records(), section)
         }
 
         pub(crate) fn batch(&self) -> Batch {
             Batch::take(&mut self.bytes()).unwrap().unwrap()
         }
-    }
 
-    fn put_varint(buf: &mut BytesMut, value: i64) {
-        let mut zigzag = ((value << 1) ^ (value >> 63)).cast_unsigned();
-        while zigzag >= 0x80 {
-            buf.put_u8(u8::try_from(zigzag & 0x7f).unwrap() | 0x80);
-            zigzag >>= 7;
+        fn new_records(&self) -> Vec<NewRecord> {
+            let record = |(value, timestamp): (&Vec<u8>, &Timestamp)| NewRecord {
+                timestamp: *timestamp,
+                value: Some(value.clone().into()),
+                ..NewRecord::default()
+            };
+            self.values.iter().zip(&self.timestamps).map(record).collect()
         }
-        buf.put_u8(u8::try_from(zigzag).unwrap());
     }
 }
 

@@ -3,43 +3,43 @@
 //! A log keeps batches as the producer sent them, finds them by offset or by time, and knows its idempotent
 //! producers. Reading goes by batches: whoever asks for an offset in the middle of one gets the whole batch
 //! and skips, as Kafka's consumers do.
+//!
+//! Looking into the records of a batch can take long. So a log never does it: it gives the batch out, and
+//! [`Rules`] and [`first_at_or_after`] look at it without the log.
 
 pub(crate) mod batch;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "transaction markers and compaction write batches")
+)]
+pub(crate) mod encode;
 mod producers;
 pub(crate) mod records;
-mod store;
+pub(crate) mod rules;
+mod segment;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::ControlFlow};
 
 use bytes::Bytes;
 
+pub(crate) use self::rules::Rules;
 use self::{
     batch::{Batch, LOG_APPEND_TIME_FLAG, at},
     producers::{Producers, Verdict},
-    store::Store,
+    records::Flaw,
+    segment::Segment,
 };
 use crate::{error_code::ErrorCode, time::Timestamp};
-
-/// The leader epoch of every partition: with one node the leader never changes.
-pub(crate) const LEADER_EPOCH: i32 = 0;
 
 /// One partition's record batches.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// One entry for each batch, in order of offset and of position.
-    batches: VecDeque<Entry>,
-    store: Store,
+    /// In order of offset. None is empty.
+    segments: VecDeque<Segment>,
     producers: Producers,
     start_offset: i64,
     end_offset: i64,
-}
-
-/// Where a batch lies. It ends where the next one begins.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    base_offset: i64,
-    position: u64,
-    max_timestamp: Timestamp,
+    size: usize,
 }
 
 /// Who sets the time of a record: the topic's `message.timestamp.type`.
@@ -77,12 +77,17 @@ impl Log {
         self.start_offset
     }
 
-    /// The offset that the next record will get. With one replica it is also the high watermark.
+    /// The offset that the next record will get.
     pub(crate) fn end_offset(&self) -> i64 {
         self.end_offset
     }
 
-    /// Adds a batch that was found sound, giving it the next offsets.
+    /// The bytes it keeps, and what it notes of each batch.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Adds a batch that keeps to the [`Rules`], giving it the next offsets.
     ///
     /// # Errors
     ///
@@ -90,6 +95,7 @@ impl Log {
     pub(crate) fn append(
         &mut self,
         batch: &Batch,
+        leader_epoch: i32,
         timestamps: TimestampType,
         now: Timestamp,
     ) -> Result<Appended, ErrorCode> {
@@ -105,20 +111,27 @@ impl Log {
         }
 
         let base_offset = self.end_offset;
-        let position = self.store.end();
-        let stored = self.store.append(&batch.bytes);
+        let last_offset = base_offset + i64::from(batch.last_offset_delta);
+        let (attributes, max_timestamp) = match log_append_time {
+            Some(now) => (batch.attributes | LOG_APPEND_TIME_FLAG, now),
+            None => (batch.attributes & !LOG_APPEND_TIME_FLAG, batch.max_timestamp),
+        };
+        let segment = self.with_room_for(batch.bytes.len());
+        let before = segment.size();
+        let stored = segment.append((base_offset, last_offset), max_timestamp, &batch.bytes);
         put(stored, at::BASE_OFFSET, base_offset.to_be_bytes());
-        put(stored, at::LEADER_EPOCH, LEADER_EPOCH.to_be_bytes());
-        if let Some(now) = log_append_time {
-            put(stored, at::ATTRIBUTES, (batch.attributes | LOG_APPEND_TIME_FLAG).to_be_bytes());
-            put(stored, at::MAX_TIMESTAMP, now.to_be_bytes());
+        put(stored, at::LEADER_EPOCH, leader_epoch.to_be_bytes());
+        if attributes != batch.attributes
+            || stored[at::MAX_TIMESTAMP..][..8] != max_timestamp.to_be_bytes()
+        {
+            put(stored, at::ATTRIBUTES, attributes.to_be_bytes());
+            put(stored, at::MAX_TIMESTAMP, max_timestamp.to_be_bytes());
             let crc = crc32c::crc32c(&stored[batch::CRC_FROM..]);
             put(stored, at::CRC, crc.to_be_bytes());
         }
 
-        let max_timestamp = log_append_time.unwrap_or(batch.max_timestamp);
-        self.batches.push_back(Entry { base_offset, position, max_timestamp });
-        self.end_offset += i64::from(batch.last_offset_delta) + 1;
+        self.size += segment.size() - before;
+        self.end_offset = last_offset + 1;
         if batch.has_producer_id() {
             self.producers.remember(batch, base_offset, max_timestamp);
         }
@@ -138,51 +151,63 @@ impl Log {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Vec<Bytes>, ErrorCode> {
-        if offset < self.start_offset || offset > self.end_offset {
-            return Err(ErrorCode::OffsetOutOfRange);
-        }
-        if offset == self.end_offset {
-            return Ok(Vec::new());
-        }
-        let first = self.index_of(offset);
-        let from = self.batches[first].position;
-        // The last end of a batch that still fits: ends are the positions of the batches behind.
-        let limit = from.saturating_add(max_bytes as u64);
-        let mut to = if self.store.end() <= limit {
-            self.store.end()
-        } else {
-            let behind = self.batches.partition_point(|batch| batch.position <= limit);
-            self.batches[behind - 1].position
-        };
-        if to == from && at_least_one {
-            to = self.end_of(first);
-        }
-        Ok(self.store.read(from, to))
-    }
-
-    /// The first record at or after `timestamp`, by the order of offsets.
-    pub(crate) fn first_at_or_after(&mut self, timestamp: Timestamp) -> Option<Found> {
-        for index in 0..self.batches.len() {
-            if self.batches[index].max_timestamp < timestamp {
-                continue;
+        self.check(offset)?;
+        let (mut slices, mut left) = (Vec::new(), max_bytes);
+        let first = self.segment_of(offset);
+        for segment in self.segments.range_mut(first..) {
+            let index = segment.index_of(offset);
+            let from = segment.position(index);
+            let mut to = segment.end_within(index, left);
+            if to == from && at_least_one && slices.is_empty() {
+                to = segment.position(index + 1);
             }
-            // Almost always the first such batch answers; one whose records lie before the start does not.
-            let records = self.times(index);
-            let found = records
-                .into_iter()
-                .find(|r| r.timestamp >= timestamp && r.offset >= self.start_offset);
-            if found.is_some() {
-                return found;
+            if to == from {
+                break;
+            }
+            segment.read(from, to, &mut slices);
+            left = left.saturating_sub(to - from);
+            if to < segment.len() {
+                break;
             }
         }
-        None
+        Ok(slices)
     }
 
-    /// The record with the greatest timestamp, the earliest of several (KIP-734).
-    pub(crate) fn max_timestamp(&mut self) -> Option<Found> {
-        let latest = self.batches.iter().map(|batch| batch.max_timestamp).max()?;
-        let index = self.batches.iter().position(|batch| batch.max_timestamp == latest)?;
-        self.times(index).into_iter().find(|record| record.timestamp == latest)
+    /// How many bytes there are from the batch that holds `offset` on, counted no farther than to `most`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) fn available(&self, offset: i64, most: usize) -> Result<usize, ErrorCode> {
+        self.check(offset)?;
+        let mut available = 0;
+        for segment in self.segments.range(self.segment_of(offset)..) {
+            available += segment.len() - segment.position(segment.index_of(offset));
+            if available >= most {
+                return Ok(most);
+            }
+        }
+        Ok(available)
+    }
+
+    /// The first batch from `offset` on whose greatest timestamp is at least this.
+    pub(crate) fn first_batch(&mut self, offset: i64, timestamp: Timestamp) -> Option<Batch> {
+        let first = self.segment_of(offset);
+        let mut later = self.segments.range_mut(first..).filter(|s| s.latest() >= timestamp);
+        let mut bytes = later.find_map(|segment| {
+            let index = segment.index_of_time(segment.index_of(offset), timestamp)?;
+            Some(segment.batch(index))
+        })?;
+        Batch::take(&mut bytes).ok()?
+    }
+
+    /// The greatest timestamp of all records.
+    pub(crate) fn latest(&self) -> Option<Timestamp> {
+        let first = self.segments.front()?;
+        // Of the first segment, some batches may lie before the start of the log.
+        let live = &first.entries()[first.index_of(self.start_offset)..];
+        let of_first = live.iter().map(|entry| entry.max_timestamp).max();
+        self.segments.range(1..).map(Segment::latest).chain(of_first).max()
     }
 
     /// Moves the start of the log to `offset` and lets go of the batches before it. A batch that holds the
@@ -195,40 +220,67 @@ impl Log {
         if offset < 0 || offset > self.end_offset {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        self.start_offset = self.start_offset.max(offset);
-        let gone = if self.start_offset == self.end_offset {
-            self.batches.len()
-        } else {
-            self.index_of(self.start_offset)
-        };
-        self.batches.drain(..gone);
-        let position = self.batches.front().map_or(self.store.end(), |batch| batch.position);
-        self.store.forget_before(position);
+        let start = self.start_offset.max(offset);
+        self.start_offset = start;
+        let gone = self.segment_of(start);
+        self.segments.drain(..gone);
+        if let Some(first) = self.segments.front_mut() {
+            // Copying what is left must pay: it is less than what is let go.
+            let dead = first.position(first.index_of(start));
+            if dead > first.len() / 2 {
+                first.retain(|entry| entry.last_offset >= start);
+            }
+        }
+        self.size = self.segments.iter().map(Segment::size).sum();
         Ok(())
     }
 
-    /// The batch that holds `offset`, which lies in the log.
-    fn index_of(&self, offset: i64) -> usize {
-        self.batches.partition_point(|batch| batch.base_offset <= offset) - 1
+    fn check(&self, offset: i64) -> Result<(), ErrorCode> {
+        let is_inside = (self.start_offset..=self.end_offset).contains(&offset);
+        if is_inside { Ok(()) } else { Err(ErrorCode::OffsetOutOfRange) }
     }
 
-    fn end_of(&self, index: usize) -> u64 {
-        self.batches.get(index + 1).map_or(self.store.end(), |next| next.position)
+    /// The number of the first segment that ends at `offset` or behind it.
+    fn segment_of(&self, offset: i64) -> usize {
+        let ends_before =
+            |s: &Segment| s.entries().last().is_none_or(|last| last.last_offset < offset);
+        self.segments.partition_point(ends_before)
     }
 
-    /// Time and offset of the records of one batch. The broker's own timestamp stands for all of them.
-    fn times(&mut self, index: usize) -> Vec<Found> {
-        let Entry { position, max_timestamp, .. } = self.batches[index];
-        let bytes = self.store.read(position, self.end_of(index)).concat();
-        let Ok(Some(batch)) = Batch::take(&mut bytes.into()) else { return Vec::new() };
-        let set_by_broker = batch.attributes & LOG_APPEND_TIME_FLAG != 0;
-        records::read(&batch)
-            .map(|record| Found {
-                offset: batch.base_offset + record.offset_delta,
-                timestamp: if set_by_broker { max_timestamp } else { record.timestamp },
-            })
-            .collect()
+    fn with_room_for(&mut self, len: usize) -> &mut Segment {
+        if !self.segments.back().is_some_and(|segment| segment.has_room(len)) {
+            let last = self.segments.back().map_or(0, Segment::capacity);
+            self.segments.push_back(Segment::new(last, len));
+        }
+        self.segments.back_mut().expect("there is one now")
     }
+}
+
+/// The first record of a batch at or after a time, from `offset` on. The broker's own timestamp stands for all
+/// records.
+///
+/// # Errors
+///
+/// Records that make no sense: they were compressed and so not looked at when they came.
+pub(crate) fn first_at_or_after(
+    batch: &Batch,
+    offset: i64,
+    timestamp: Timestamp,
+) -> Result<Option<Found>, Flaw> {
+    let set_by_broker = batch.attributes & LOG_APPEND_TIME_FLAG != 0;
+    let mut found = None;
+    records::scan(batch, |record| {
+        let here = Found {
+            offset: batch.base_offset.saturating_add(record.offset_delta.into()),
+            timestamp: if set_by_broker { batch.max_timestamp } else { record.timestamp },
+        };
+        if here.offset < offset || here.timestamp < timestamp {
+            return ControlFlow::Continue(());
+        }
+        found = Some(here);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 fn put<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {

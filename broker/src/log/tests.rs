@@ -68,7 +68,7 @@ impl goldenscript::Runner for Runner {
                 }
                 let by =
                     append_time.map_or(TimestampType::CreateTime, |_| TimestampType::LogAppendTime);
-                let appended = self.log.append(&spec.batch(), by, append_time.unwrap_or(0))?;
+                let appended = self.log.append(&spec.batch(), 0, by, append_time.unwrap_or(0))?;
                 write!(out, "base offset {}", appended.base_offset)?;
                 if !appended.is_new {
                     write!(out, ", a duplicate")?;
@@ -95,9 +95,13 @@ impl goldenscript::Runner for Runner {
                 }
             }
             Command::Find(time) => {
-                write!(out, "{time}: {}", show(self.log.first_at_or_after(*time)))?;
+                write!(out, "{time}: {}", show(find(&mut self.log, *time)))?;
             }
-            Command::MaxTimestamp => write!(out, "max: {}", show(self.log.max_timestamp()))?,
+            Command::MaxTimestamp => {
+                let latest = self.log.latest();
+                let found = latest.and_then(|time| find(&mut self.log, time));
+                write!(out, "max: {}", show(found))?;
+            }
             Command::DeleteBefore(offset) => self.log.delete_before(*offset)?,
             Command::Offsets => {
                 write!(out, "start {} end {}", self.log.start_offset(), self.log.end_offset())?;
@@ -107,8 +111,140 @@ impl goldenscript::Runner for Runner {
     }
 }
 
+/// What a partition does, without its lock: batch after batch until one has such a record.
+fn find(log: &mut Log, time: Timestamp) -> Option<Found> {
+    let start = log.start_offset();
+    let mut from = start;
+    loop {
+        let batch = log.first_batch(from, time)?;
+        if let Some(found) = first_at_or_after(&batch, start, time).unwrap() {
+            return Some(found);
+        }
+        from = batch.base_offset + i64::from(batch.last_offset_delta) + 1;
+    }
+}
+
 fn show(found: Option<Found>) -> String {
     found.map_or("none".to_owned(), |Found { offset, timestamp }| {
         format!("offset {offset}, time {timestamp}")
     })
+}
+
+mod model {
+    //! The log against the simplest thing that could be right: a list of batches.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So many records, of so many bytes each, at this time.
+        Append {
+            records: usize,
+            len: usize,
+            time: i64,
+        },
+        Read {
+            at: prop::sample::Index,
+            max_bytes: usize,
+        },
+        Find {
+            time: i64,
+        },
+        DeleteBefore {
+            at: prop::sample::Index,
+        },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1usize..4, 1usize..3_000, 0i64..100)
+                .prop_map(|(records, len, time)| Step::Append { records, len, time }),
+            3 => (any::<prop::sample::Index>(), 0usize..40_000)
+                .prop_map(|(at, max_bytes)| Step::Read { at, max_bytes }),
+            2 => (0i64..100).prop_map(|time| Step::Find { time }),
+            1 => any::<prop::sample::Index>().prop_map(|at| Step::DeleteBefore { at }),
+        ]
+    }
+
+    #[derive(Default)]
+    struct Model {
+        batches: Vec<Batch>,
+        start: i64,
+        end: i64,
+    }
+
+    impl Model {
+        /// The batches that end at `offset` or behind it.
+        fn from(&self, offset: i64) -> impl Iterator<Item = &Batch> {
+            self.batches.iter().filter(move |batch| {
+                batch.base_offset + i64::from(batch.last_offset_delta) >= offset
+            })
+        }
+
+        /// Of the batches from `offset` on, the first one and those that fit besides.
+        fn read(&self, offset: i64, max_bytes: usize) -> Vec<u8> {
+            let mut bytes = Vec::new();
+            for (n, batch) in self.from(offset).enumerate() {
+                if n > 0 && bytes.len() + batch.bytes.len() > max_bytes {
+                    break;
+                }
+                bytes.extend_from_slice(&batch.bytes);
+            }
+            bytes
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn a_log_is_a_list_of_batches(steps in prop::collection::vec(step(), 1..80)) {
+            let (mut log, mut model) = (Log::default(), Model::default());
+            for step in steps {
+                let inside = |at: prop::sample::Index, model: &Model| {
+                    model.start + i64::try_from(at.index(usize::try_from(model.end - model.start).unwrap() + 1)).unwrap()
+                };
+                match step {
+                    Step::Append { records, len, time } => {
+                        let value = "x".repeat(len);
+                        let values = vec![value.as_str(); records];
+                        let spec = Spec { timestamps: vec![time; records], ..Spec::of(&values) };
+                        let mut batch = spec.batch();
+                        log.append(&batch, 0, TimestampType::CreateTime, 0).unwrap();
+                        let mut bytes = batch.bytes.to_vec();
+                        put(&mut bytes, at::BASE_OFFSET, model.end.to_be_bytes());
+                        put(&mut bytes, at::LEADER_EPOCH, 0i32.to_be_bytes());
+                        (batch.base_offset, batch.bytes) = (model.end, bytes.into());
+                        model.batches.push(batch);
+                        model.end += i64::try_from(records).unwrap();
+                    }
+                    Step::Read { at, max_bytes } => {
+                        let offset = inside(at, &model);
+                        let read = log.read(offset, max_bytes, true).unwrap().concat();
+                        prop_assert_eq!(read, model.read(offset, max_bytes));
+                        let available: usize = model.from(offset).map(|b| b.bytes.len()).sum();
+                        prop_assert_eq!(log.available(offset, usize::MAX).unwrap(), available);
+                        prop_assert_eq!(log.available(offset, max_bytes).unwrap(), available.min(max_bytes));
+                    }
+                    Step::Find { time } => {
+                        let first = model.from(model.start).find(|b| b.max_timestamp >= time);
+                        let expected = first.map(|b| b.base_offset.max(model.start));
+                        prop_assert_eq!(find(&mut log, time).map(|found| found.offset), expected);
+                        let latest = model.from(model.start).map(|b| b.max_timestamp).max();
+                        prop_assert_eq!(log.latest(), latest);
+                    }
+                    Step::DeleteBefore { at } => {
+                        model.start = inside(at, &model);
+                        log.delete_before(model.start).unwrap();
+                        let start = model.start;
+                        let left: usize = model.from(start).map(|b| b.bytes.len()).sum();
+                        // What was deleted takes no more memory than what is left.
+                        prop_assert!(log.size() <= 2 * left + 80 * 40, "{} for {left}", log.size());
+                    }
+                }
+                prop_assert_eq!((log.start_offset(), log.end_offset()), (model.start, model.end));
+            }
+        }
+    }
 }

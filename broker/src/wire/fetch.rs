@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Answer, Buffer, Frame, Unreadable};
 use crate::error_code::ErrorCode;
 
-/// FetchResponse, versions 4–18, as far as one node without transactions and fetch sessions fills it.
+/// FetchResponse, versions 4–18, as far as one node without fetch sessions fills it, and without aborted transactions.
 #[derive(Debug, Default)]
 pub(crate) struct FetchAnswer {
     pub(crate) error: Option<ErrorCode>,
@@ -27,6 +27,7 @@ pub(crate) struct FetchedPartition {
     pub(crate) index: i32,
     pub(crate) error: ErrorCode,
     pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
     pub(crate) log_start_offset: i64,
     /// Whole batches, as the log keeps them.
     pub(crate) records: Vec<Bytes>,
@@ -80,7 +81,7 @@ impl FetchedPartition {
         buffer.put_i32(self.index);
         buffer.put_i16(self.error.code());
         buffer.put_i64(self.high_watermark);
-        buffer.put_i64(self.high_watermark); // last_stable_offset: no transaction is ever open
+        buffer.put_i64(self.last_stable_offset);
         if version >= 5 {
             buffer.put_i64(self.log_start_offset);
         }
@@ -142,6 +143,7 @@ mod tests {
             index,
             error,
             high_watermark: 42,
+            last_stable_offset: 41,
             log_start_offset: 3,
             records: records.iter().map(|r| Bytes::from_static(r)).collect(),
             lists_aborted,
@@ -169,7 +171,7 @@ mod tests {
                         .with_partition_index(index)
                         .with_error_code(error.code())
                         .with_high_watermark(42)
-                        .with_last_stable_offset(42)
+                        .with_last_stable_offset(41)
                         .with_log_start_offset(if version >= 5 { 3 } else { -1 })
                         .with_aborted_transactions(lists_aborted.then(Vec::new))
                         .with_records(Some(Bytes::copy_from_slice(records)))

@@ -10,7 +10,7 @@
 //! * `__consumer_offsets` and `__transaction_state` are never made for a client. Kafka makes them.
 //! * A topic that is asked for twice is told once; an unknown or illegal topic is an error for that topic, never for the request.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
@@ -20,7 +20,6 @@ use crate::{
     cluster::{NewTopic, Topic, check_name, is_internal},
     error_code::ErrorCode,
     event::{TopicChange, TopicEvent},
-    log::LEADER_EPOCH,
     wire::{
         StrBytes,
         messages::{
@@ -49,7 +48,7 @@ pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse
                 once.map(|name| named(cx, name, may_create, &mut changed)).collect()
             }
         }
-        _ => cx.cluster.topics.list().iter().map(|topic| known(cx, topic)).collect(),
+        _ => cx.cluster.topics.list().iter().map(|topic| known(topic)).collect(),
     };
     cx.cluster.topics_changed(changed);
     if request.include_topic_authorized_operations {
@@ -75,7 +74,7 @@ pub(crate) fn answer(cx: &Context, request: MetadataRequest) -> MetadataResponse
 
 fn with_id(cx: &Context, id: Uuid) -> MetadataResponseTopic {
     match cx.cluster.topics.with_id(id) {
-        Some(topic) => known(cx, &topic),
+        Some(topic) => known(&topic),
         None => MetadataResponseTopic::default()
             .with_error_code(ErrorCode::UnknownTopicId.code())
             .with_topic_id(id)
@@ -94,7 +93,7 @@ fn named(
         MetadataResponseTopic::default().with_error_code(code.code()).with_name(Some(name))
     };
     if let Some(topic) = cx.cluster.topics.named(&name) {
-        return known(cx, &topic);
+        return known(&topic);
     }
     if check_name(&name).is_err() {
         return failed(ErrorCode::InvalidTopicException, name);
@@ -108,7 +107,7 @@ fn named(
         Ok(topic) => {
             let change = TopicChange::CreatedOnDemand { partitions };
             changed.push(TopicEvent { topic: topic.name.clone(), change });
-            known(cx, &topic)
+            known(&topic)
         }
         // Another connection was faster.
         Err(refusal) if refusal.code == ErrorCode::TopicAlreadyExists => {
@@ -118,13 +117,14 @@ fn named(
     }
 }
 
-fn known(cx: &Context, topic: &Arc<Topic>) -> MetadataResponseTopic {
-    let node = BrokerId(cx.cluster.settings.broker_id);
-    let partitions = (0..topic.partition_count()).map(|index| {
+fn known(topic: &Topic) -> MetadataResponseTopic {
+    let partitions = (0..).zip(&topic.partitions).map(|(index, partition)| {
+        let leader = partition.leader();
+        let node = BrokerId(leader.node);
         MetadataResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(node)
-            .with_leader_epoch(LEADER_EPOCH)
+            .with_leader_epoch(leader.epoch)
             .with_replica_nodes(vec![node])
             .with_isr_nodes(vec![node])
     });

@@ -19,17 +19,10 @@ pub(crate) fn answer(cx: &Context, request: DeleteRecordsRequest) -> DeleteRecor
         let found = cx.cluster.topics.named(&topic.name);
         let partitions = topic.partitions.into_iter().map(|asked| {
             let partition = found.as_ref().and_then(|found| found.partition(asked.partition_index));
-            let deleted =
-                partition.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|partition| {
-                    partition.log(|log| {
-                        let before = if asked.offset == HIGH_WATERMARK {
-                            log.end_offset()
-                        } else {
-                            asked.offset
-                        };
-                        log.delete_before(before).map(|()| log.start_offset())
-                    })
-                });
+            let before = (asked.offset != HIGH_WATERMARK).then_some(asked.offset);
+            let deleted = partition
+                .ok_or(ErrorCode::UnknownTopicOrPartition)
+                .and_then(|partition| partition.delete_before(before));
             let result =
                 DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
             match deleted {

@@ -1,27 +1,33 @@
 //! Fetch, versions 4–18: read record batches from partitions.
 //!
-//! * Waits up to `max_wait_ms` until `min_bytes` are there; an append wakes it.
+//! * Waits up to `max_wait_ms` until `min_bytes` are there, or `max_bytes` if that is less; an append wakes it.
 //! * Answers with whole batches, the first one even if it is longer than the limits (KIP-74), from the one
 //!   that holds the offset asked for: the client skips what it did not ask for.
-//! * Partitions are read in the order of the request, until `max_bytes` is used up.
-//! * An unknown topic or an offset out of range is an error for that partition, and is answered at once.
+//! * Partitions are read in the order of the request, until `max_bytes` is used up. A partition that is named
+//!   again is answered once, and its last mention counts.
+//! * An unknown topic, a deleted one, or an offset out of range is an error for that partition, and is answered at
+//!   once.
 //!
 //! Left out: fetch sessions (KIP-227): every answer has session id 0, so clients list all partitions each time;
 //! followers and racks (KIP-392): there is one replica; diverging epochs (KIP-595): the epoch never changes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
     api::Context,
-    cluster::{Clock, Partition, Waiter},
+    cluster::{Fetch, Read, Wanted},
     error_code::ErrorCode,
-    log::LEADER_EPOCH,
     wire::{
         FetchAnswer, FetchedPartition, FetchedTopic,
-        messages::{FetchRequest, fetch_request::FetchPartition},
+        messages::{
+            FetchRequest, TopicName,
+            fetch_request::{FetchPartition, FetchTopic},
+        },
     },
 };
 
@@ -32,140 +38,107 @@ pub(crate) async fn answer(cx: &Context<'_>, request: FetchRequest) -> FetchAnsw
     if request.session_id != 0 && request.session_epoch > 0 {
         return FetchAnswer { error: Some(ErrorCode::FetchSessionIdNotFound), topics: Vec::new() };
     }
-    let deadline =
-        Clock::real_now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let max_bytes = request.max_bytes.min(cx.cluster.settings.fetch_max_bytes);
-    let read = Read {
+    let (places, wanted) = find(cx, &request);
+    let fetch = Fetch {
+        wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
         max_bytes: usize::try_from(max_bytes).unwrap_or(0),
-        lists_aborted: request.isolation_level == READ_COMMITTED,
-        topics: find(cx, &request),
+        wanted,
     };
+    let answer = fetch.answer().await;
 
-    let mut answer = read.now();
-    if is_enough(&answer, min_bytes) || deadline <= Clock::real_now() {
-        return answer;
-    }
-    // Watch first and look again then: an append between the two looks must not be missed.
-    let waiter: Waiter = Arc::new(Notify::new());
-    let partitions = read.topics.iter().flat_map(|topic| &topic.partitions);
-    let _watches: Vec<_> =
-        partitions.filter_map(|wanted| Some(wanted.partition.as_ref()?.watch(&waiter))).collect();
-    loop {
-        answer = read.now();
-        if is_enough(&answer, min_bytes) {
-            return answer;
-        }
-        if tokio::time::timeout_at(deadline, waiter.notified()).await.is_err() {
-            return answer;
-        }
-    }
-}
-
-fn is_enough(answer: &FetchAnswer, min_bytes: usize) -> bool {
-    let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions).peekable();
-    // Kafka does not wait for nothing either.
-    partitions.peek().is_none()
-        || partitions.clone().any(|partition| partition.error != ErrorCode::None)
-        || partitions.map(FetchedPartition::size).sum::<usize>() >= min_bytes
-}
-
-/// A Fetch with its partitions looked up.
-struct Read {
-    max_bytes: usize,
-    lists_aborted: bool,
-    topics: Vec<WantedTopic>,
-}
-
-struct WantedTopic {
-    name: String,
-    id: Uuid,
-    partitions: Vec<Wanted>,
-}
-
-struct Wanted {
-    index: i32,
-    partition: Option<Arc<Partition>>,
-    /// The error if there is no such partition.
-    unknown: ErrorCode,
-    leader_epoch: i32,
-    offset: i64,
-    max_bytes: usize,
-}
-
-fn find(cx: &Context, request: &FetchRequest) -> Vec<WantedTopic> {
-    let by_id = cx.version >= 13;
-    let wanted = |asked: &crate::wire::messages::fetch_request::FetchTopic| {
-        let (topic, unknown) = if by_id {
-            (cx.cluster.topics.with_id(asked.topic_id), ErrorCode::UnknownTopicId)
-        } else {
-            (cx.cluster.topics.named(&asked.topic), ErrorCode::UnknownTopicOrPartition)
-        };
-        let unknown = if topic.is_some() { ErrorCode::UnknownTopicOrPartition } else { unknown };
-        let partition = |asked: &FetchPartition| Wanted {
-            index: asked.partition,
-            partition: topic.as_ref().and_then(|topic| topic.partition(asked.partition)).cloned(),
-            unknown,
-            leader_epoch: asked.current_leader_epoch,
-            offset: asked.fetch_offset,
-            max_bytes: usize::try_from(asked.partition_max_bytes).unwrap_or(0),
-        };
-        WantedTopic {
-            name: asked.topic.to_string(),
-            id: asked.topic_id,
-            partitions: asked.partitions.iter().map(partition).collect(),
-        }
-    };
-    request.topics.iter().map(wanted).collect()
-}
-
-impl Read {
-    /// What is there now.
-    fn now(&self) -> FetchAnswer {
-        let mut left = self.max_bytes;
-        let mut is_empty = true;
-        let topics = self.topics.iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|wanted| {
-                let fetched = wanted.read(left, is_empty, self.lists_aborted);
-                left = left.saturating_sub(fetched.size());
-                is_empty &= fetched.records.is_empty();
-                fetched
-            });
-            FetchedTopic {
-                name: topic.name.clone(),
-                id: topic.id,
-                partitions: partitions.collect(),
+    let is_read_committed = request.isolation_level == READ_COMMITTED;
+    let mut topics: Vec<FetchedTopic> = Vec::with_capacity(request.topics.len());
+    for ((place, wanted), read) in places.iter().zip(&fetch.wanted).zip(answer) {
+        // Kafka's answer for a partition that it does not have lists no aborted transactions, instead of nothing.
+        let lists_aborted = is_read_committed || wanted.partition.is_err();
+        let partition = fetched(place.index, lists_aborted, read);
+        match topics.last_mut() {
+            Some(last) if last.name == place.topic.0.as_str() && last.id == place.id => {
+                last.partitions.push(partition);
             }
-        });
-        FetchAnswer { error: None, topics: topics.collect() }
+            _ => topics.push(FetchedTopic {
+                name: place.topic.to_string(),
+                id: place.id,
+                partitions: vec![partition],
+            }),
+        }
+    }
+    FetchAnswer { error: None, topics }
+}
+
+/// Which partition it is, in the words of the request.
+struct Place<'a> {
+    topic: &'a TopicName,
+    id: Uuid,
+    index: i32,
+}
+
+fn find<'a>(cx: &Context, request: &'a FetchRequest) -> (Vec<Place<'a>>, Vec<Wanted>) {
+    let (mut places, mut all) = (Vec::new(), Vec::new());
+    let mut known = HashMap::new();
+    let named = request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>();
+    for topic in &request.topics {
+        let wanted = wanted_of(cx, topic);
+        for asked in &topic.partitions {
+            let (id, index) = (topic.topic_id, asked.partition);
+            // Most name a few partitions, and one cannot be named twice.
+            if named > 1 {
+                match known.entry((&topic.topic, id, index)) {
+                    Entry::Occupied(earlier) => {
+                        let earlier: &usize = earlier.get();
+                        all[*earlier] = wanted(asked);
+                        continue;
+                    }
+                    Entry::Vacant(new) => {
+                        new.insert(places.len());
+                    }
+                }
+            }
+            places.push(Place { topic: &topic.topic, id, index });
+            all.push(wanted(asked));
+        }
+    }
+    (places, all)
+}
+
+/// What is wanted of a topic's partition.
+fn wanted_of(cx: &Context, asked: &FetchTopic) -> impl Fn(&FetchPartition) -> Wanted {
+    let topic = if cx.version >= 13 {
+        cx.cluster.topics.with_id(asked.topic_id).ok_or(ErrorCode::UnknownTopicId)
+    } else {
+        cx.cluster.topics.named(&asked.topic).ok_or(ErrorCode::UnknownTopicOrPartition)
+    };
+    move |asked| Wanted {
+        partition: topic.as_ref().map_err(|unknown| *unknown).and_then(|topic| {
+            topic.partition(asked.partition).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+        }),
+        known_epoch: asked.current_leader_epoch,
+        offset: asked.fetch_offset,
+        max_bytes: usize::try_from(asked.partition_max_bytes).unwrap_or(0),
     }
 }
 
-impl Wanted {
-    fn read(&self, left: usize, at_least_one: bool, lists_aborted: bool) -> FetchedPartition {
-        let failed = |error| FetchedPartition {
-            index: self.index,
+fn fetched(index: i32, lists_aborted: bool, read: Result<Read, ErrorCode>) -> FetchedPartition {
+    match read {
+        Ok(Read { records, offsets }) => FetchedPartition {
+            index,
+            error: ErrorCode::None,
+            high_watermark: offsets.high_watermark,
+            last_stable_offset: offsets.last_stable,
+            log_start_offset: offsets.log_start,
+            records,
+            lists_aborted,
+        },
+        Err(error) => FetchedPartition {
+            index,
             error,
             high_watermark: -1,
+            last_stable_offset: -1,
             log_start_offset: -1,
             records: Vec::new(),
             lists_aborted,
-        };
-        // Kafka's answer for a partition that it does not have lists no aborted transactions, instead of nothing.
-        let Some(partition) = &self.partition else {
-            return FetchedPartition { lists_aborted: true, ..failed(self.unknown) };
-        };
-        if self.leader_epoch > LEADER_EPOCH {
-            return failed(ErrorCode::UnknownLeaderEpoch);
-        }
-        partition.log(|log| match log.read(self.offset, self.max_bytes.min(left), at_least_one) {
-            Err(error) => failed(error),
-            Ok(records) => FetchedPartition {
-                high_watermark: log.end_offset(),
-                log_start_offset: log.start_offset(),
-                records,
-                ..failed(ErrorCode::None)
-            },
-        })
+        },
     }
 }

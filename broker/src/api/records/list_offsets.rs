@@ -2,20 +2,26 @@
 //!
 //! * −1 the end, −2 the start, −3 the record with the greatest timestamp (from version 7), otherwise the first
 //!   record at or after the time; offset and timestamp −1 if there is none.
-//! * With one replica the high watermark and the last stable offset are the end of the log.
+//! * The end is the last stable offset for `read_committed`, otherwise the high watermark.
 //! * −4 (version 8) and −5 (version 9), of tiered storage, mean the start and nothing: all that is here is local.
 //! * Any other negative time, or one of a later version, is `UNSUPPORTED_VERSION` for its partition.
+//! * A partition that is named twice is `INVALID_REQUEST`, and is answered once.
+
+use std::collections::HashMap;
 
 use crate::{
     api::Context,
+    cluster::Partition,
     error_code::ErrorCode,
-    log::{LEADER_EPOCH, Log},
     wire::messages::{
-        ListOffsetsRequest, ListOffsetsResponse,
+        ListOffsetsRequest, ListOffsetsResponse, TopicName,
         list_offsets_request::ListOffsetsPartition,
         list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     },
 };
+
+/// The isolation level that sees only what is committed.
+const READ_COMMITTED: i8 = 1;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -23,49 +29,70 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
-pub(crate) fn answer(cx: &Context, request: ListOffsetsRequest) -> ListOffsetsResponse {
-    let topics = request.topics.into_iter().map(|topic| {
+pub(crate) async fn answer(cx: &Context<'_>, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let mut times_named = times_named(&request);
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
         let found = cx.cluster.topics.named(&topic.name);
-        let partitions = topic.partitions.into_iter().map(|asked| {
-            let partition = found.as_ref().and_then(|found| found.partition(asked.partition_index));
-            let result = match partition {
-                None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(_) if asked.current_leader_epoch > LEADER_EPOCH => {
-                    Err(ErrorCode::UnknownLeaderEpoch)
-                }
-                Some(partition) => partition.log(|log| look_up(log, &asked, cx.version)),
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in topic.partitions {
+            let index = asked.partition_index;
+            let partition = found.as_ref().and_then(|found| found.partition(index));
+            let result = match times_named.remove(&(topic.name.clone(), index)) {
+                None => continue,
+                Some(2..) => Err(ErrorCode::InvalidRequest),
+                Some(_) => match partition {
+                    None => Err(ErrorCode::UnknownTopicOrPartition),
+                    Some(partition) => {
+                        look_up(cx, partition, &asked, request.isolation_level).await
+                    }
+                },
             };
-            let response =
-                ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-            match result {
-                Err(code) => response.with_error_code(code.code()),
-                Ok((offset, timestamp)) => {
-                    response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(
-                        if cx.version >= 4 && offset >= 0 { LEADER_EPOCH } else { -1 },
-                    )
+            let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
+            partitions.push(match (result, partition) {
+                (Err(code), _) => response.with_error_code(code.code()),
+                (Ok((offset @ 0.., timestamp)), Some(partition)) if cx.version >= 4 => response
+                    .with_offset(offset)
+                    .with_timestamp(timestamp)
+                    .with_leader_epoch(partition.leader().epoch),
+                (Ok((offset, timestamp)), _) => {
+                    response.with_offset(offset).with_timestamp(timestamp)
                 }
-            }
-        });
-        ListOffsetsTopicResponse::default()
-            .with_partitions(partitions.collect())
-            .with_name(topic.name)
-    });
-    ListOffsetsResponse::default().with_topics(topics.collect())
+            });
+        }
+        let topic = ListOffsetsTopicResponse::default().with_name(topic.name);
+        topics.push(topic.with_partitions(partitions));
+    }
+    ListOffsetsResponse::default().with_topics(topics)
+}
+
+fn times_named(request: &ListOffsetsRequest) -> HashMap<(TopicName, i32), usize> {
+    let mut times = HashMap::new();
+    for topic in &request.topics {
+        for asked in &topic.partitions {
+            *times.entry((topic.name.clone(), asked.partition_index)).or_default() += 1;
+        }
+    }
+    times
 }
 
 /// Offset and timestamp, −1 where there is none.
-fn look_up(
-    log: &mut Log,
+async fn look_up(
+    cx: &Context<'_>,
+    partition: &Partition,
     asked: &ListOffsetsPartition,
-    version: i16,
+    isolation_level: i8,
 ) -> Result<(i64, i64), ErrorCode> {
-    let found = match (asked.timestamp, version) {
-        (LATEST, _) => return Ok((log.end_offset(), -1)),
-        (EARLIEST, _) | (EARLIEST_LOCAL, 8..) => return Ok((log.start_offset(), -1)),
-        (MAX_TIMESTAMP, 7..) => log.max_timestamp(),
+    let offsets = partition.offsets(asked.current_leader_epoch)?;
+    let scans = &cx.cluster.scans;
+    let found = match (asked.timestamp, cx.version) {
+        (LATEST, _) if isolation_level == READ_COMMITTED => return Ok((offsets.last_stable, -1)),
+        (LATEST, _) => return Ok((offsets.high_watermark, -1)),
+        (EARLIEST, _) | (EARLIEST_LOCAL, 8..) => return Ok((offsets.log_start, -1)),
+        (MAX_TIMESTAMP, 7..) => partition.look_up_latest(scans).await?,
         (LATEST_TIERED, 9..) => None,
         (..0, _) => return Err(ErrorCode::UnsupportedVersion),
-        (timestamp, _) => log.first_at_or_after(timestamp),
+        (timestamp, _) => partition.look_up(timestamp, scans).await?,
     };
     Ok(found.map_or((-1, -1), |record| (record.offset, record.timestamp)))
 }

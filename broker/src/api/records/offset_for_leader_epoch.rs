@@ -1,16 +1,17 @@
 //! OffsetForLeaderEpoch, versions 2–4: where a leader's epoch ended (KIP-101, KIP-320).
 //!
-//! * Consumers ask it to learn whether the log they read from was cut. Here the leader never changes: there is one
-//!   epoch, and it ends where the log ends.
+//! * Consumers ask it to learn whether the log they read from was cut. The leader never changes here, so there is
+//!   one epoch, and it ends where the log ends.
 //! * An epoch that the partition never had is answered with −1; a client's own epoch that is newer than the
 //!   leader's is `UNKNOWN_LEADER_EPOCH`.
 
 use crate::{
     api::Context,
+    cluster::Partition,
     error_code::ErrorCode,
-    log::LEADER_EPOCH,
     wire::messages::{
         OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+        offset_for_leader_epoch_request::OffsetForLeaderPartition,
         offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult},
     },
 };
@@ -23,16 +24,14 @@ pub(crate) fn answer(
         let found = cx.cluster.topics.named(&topic.topic);
         let partitions = topic.partitions.into_iter().map(|asked| {
             let partition = found.as_ref().and_then(|found| found.partition(asked.partition));
+            let end = partition
+                .ok_or(ErrorCode::UnknownTopicOrPartition)
+                .and_then(|partition| end_of(partition, &asked));
             let result = EpochEndOffset::default().with_partition(asked.partition);
-            match partition {
-                None => result.with_error_code(ErrorCode::UnknownTopicOrPartition.code()),
-                Some(_) if asked.current_leader_epoch > LEADER_EPOCH => {
-                    result.with_error_code(ErrorCode::UnknownLeaderEpoch.code())
-                }
-                Some(partition) if asked.leader_epoch == LEADER_EPOCH => result
-                    .with_leader_epoch(LEADER_EPOCH)
-                    .with_end_offset(partition.log(|log| log.end_offset())),
-                Some(_) => result,
+            match end {
+                Err(code) => result.with_error_code(code.code()),
+                Ok(None) => result,
+                Ok(Some(end)) => result.with_leader_epoch(asked.leader_epoch).with_end_offset(end),
             }
         });
         OffsetForLeaderTopicResult::default()
@@ -40,4 +39,13 @@ pub(crate) fn answer(
             .with_topic(topic.topic)
     });
     OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
+}
+
+/// Where the epoch ended, if the partition had it.
+fn end_of(
+    partition: &Partition,
+    asked: &OffsetForLeaderPartition,
+) -> Result<Option<i64>, ErrorCode> {
+    let offsets = partition.offsets(asked.current_leader_epoch)?;
+    Ok((asked.leader_epoch == partition.leader().epoch).then_some(offsets.high_watermark))
 }
