@@ -16,3 +16,4 @@ mod half_frames;
 mod long_requests;
 mod many_names;
 mod reads_nothing;
+mod records;

@@ -82,7 +82,7 @@ fn is_noise(name: &str, value: &Value) -> bool {
                 && ["aborted_transactions", "node_endpoints", "record_errors"].contains(&name)
         }
         Value::Struct(fields) => fields.iter().all(|(name, value)| is_noise(name, value)),
-        Value::Text(_) => false,
+        Value::Text(_) => name == "batch_index_error_message",
         Value::Bytes(_) => false,
     }
 }

@@ -18,6 +18,11 @@ pub(crate) struct Batch {
     pub(crate) wrong_crc: bool,
     pub(crate) record_count: Option<i32>,
     pub(crate) last_offset_delta: Option<i32>,
+    pub(crate) max_timestamp: Option<i64>,
+    /// The records section before it is compressed.
+    pub(crate) payload: Option<Vec<u8>>,
+    /// Whether the payload is compressed, as the codec in the attributes says.
+    pub(crate) is_packed: bool,
     pub(crate) batch_length: Option<i32>,
 }
 
@@ -46,17 +51,19 @@ impl Batch {
         for (delta, record) in (0i64..).zip(&self.records) {
             put_record(&mut payload, delta, record);
         }
+        payload = self.payload.clone().unwrap_or(payload);
 
         let mut checked = Vec::new(); // what the CRC covers
         checked.extend((self.codec | self.extra_attributes).to_be_bytes());
         checked.extend(self.last_offset_delta.unwrap_or(count - 1).to_be_bytes());
         checked.extend(self.timestamp.to_be_bytes());
-        checked.extend((self.timestamp + i64::from(count.max(1)) - 1).to_be_bytes());
+        let last = self.timestamp + i64::from(count.max(1)) - 1;
+        checked.extend(self.max_timestamp.unwrap_or(last).to_be_bytes());
         checked.extend(self.producer_id.to_be_bytes());
         checked.extend(self.producer_epoch.to_be_bytes());
         checked.extend(self.base_sequence.to_be_bytes());
         checked.extend(self.record_count.unwrap_or(count).to_be_bytes());
-        checked.extend(compress(self.codec, &payload));
+        checked.extend(compress(if self.is_packed { self.codec } else { 0 }, &payload));
 
         let crc = crc32c::crc32c(&checked) ^ u32::from(self.wrong_crc);
         let length = i32::try_from(4 + 1 + 4 + checked.len()).unwrap();

@@ -148,9 +148,7 @@ impl Wire<'_> {
     fn raw(&mut self, args: &mut Args) -> Answer {
         let mut frame = Vec::new();
         for word in args.words() {
-            for at in (0..word.len()).step_by(2) {
-                frame.push(u8::from_str_radix(&word[at..at + 2], 16)?);
-            }
+            frame.extend(bytes_of(&word)?);
         }
         let size = args.number("size", i32::try_from(frame.len())?)?;
         let mut bytes = size.to_be_bytes().to_vec();
@@ -252,7 +250,8 @@ impl Wire<'_> {
     ///  * of the request: `[acks=-1] [records=empty|set0|set1] [batches=1] [transactional=ID]`, where `set0` and
     ///    `set1` are the message sets of old clients;
     ///  * of the batch: `[time=1000] [codec=none] [magic=2] [crc=right|wrong] [count=N] [last=N] [length=N] [base=0]
-    ///    [attributes=0] [pid=-1] [epoch=-1] [seq=-1]`, and `size=N` makes a record of N bytes.
+    ///    [attributes=0] [pid=-1] [epoch=-1] [seq=-1] [max_time=N] [payload=HEX] [packed=true]`, and `size=N` makes a
+    ///    record of N bytes. `time=now+N` counts from the clock, `packed=false` leaves out the compression.
     fn produce(&mut self, args: &mut Args, version: i16) -> Answer {
         let (topic, partition) = topic_and_partition(&args.word()?)?;
         let mut records: Vec<_> = args.words().iter().map(|word| Record::parse(word)).collect();
@@ -263,7 +262,7 @@ impl Wire<'_> {
         let batch = Batch {
             records,
             base_offset: args.number("base", 0)?,
-            timestamp: args.number("time", 1000)?,
+            timestamp: args.text("time").map_or(Ok(1000), |time| timestamp(&time))?,
             producer_id: self.session.aliases.id(&pid).parse()?,
             producer_epoch: args.number("epoch", -1)?,
             base_sequence: args.number("seq", -1)?,
@@ -274,6 +273,9 @@ impl Wire<'_> {
             record_count: args.optional("count")?,
             last_offset_delta: args.optional("last")?,
             batch_length: args.optional("length")?,
+            max_timestamp: args.optional("max_time")?,
+            payload: args.text("payload").map(|hex| bytes_of(&hex)).transpose()?,
+            is_packed: args.flag("packed", true)?,
         };
         let bytes = match args.text("records").as_deref() {
             Some("empty") => Vec::new(),
@@ -329,7 +331,8 @@ impl Wire<'_> {
     }
 
     /// `fetch TOPIC offset=N [wait=0] [min=1] [max=1000000] [partition_max=1000000] [epoch=-1] [isolation=0]
-    /// [session=0] [session_epoch=-1]`
+    /// [session=0] [session_epoch=-1] [times=1]`, where `times` names the partition again, from one offset farther on
+    /// each time.
     fn fetch(&mut self, args: &mut Args, version: i16) -> Answer {
         let (topic, partition) = topic_and_partition(&args.word()?)?;
         let mut wanted = FetchPartition::default()
@@ -340,7 +343,12 @@ impl Wire<'_> {
         if version >= 9 {
             wanted.current_leader_epoch = epoch;
         }
-        let mut fetch_topic = FetchTopic::default().with_partitions(vec![wanted]);
+        let named = (0..args.number("times", 1)?).map(|n| {
+            let wanted = wanted.clone();
+            let offset = wanted.fetch_offset + n;
+            wanted.with_fetch_offset(offset)
+        });
+        let mut fetch_topic = FetchTopic::default().with_partitions(named.collect());
         if version >= 13 {
             fetch_topic.topic_id = self.topic_id(&topic);
         } else {
@@ -361,7 +369,7 @@ impl Wire<'_> {
         Ok(self.ask(version, &request))
     }
 
-    /// `list_offsets TOPIC time=latest|earliest|max|N [epoch=-1]`
+    /// `list_offsets TOPIC time=latest|earliest|max|N [epoch=-1] [times=1]`, where `times` names the partition again
     fn list_offsets(&mut self, args: &mut Args, version: i16) -> Answer {
         let (topic, partition) = topic_and_partition(&args.word()?)?;
         let timestamp = match args.text("time").as_deref() {
@@ -380,6 +388,8 @@ impl Wire<'_> {
         if version >= 10 {
             request.timeout_ms = 10_000;
         }
+        let partitions = &mut request.topics[0].partitions;
+        *partitions = vec![partitions[0].clone(); args.number("times", 1)?];
         Ok(self.ask(version, &request))
     }
 
@@ -935,6 +945,19 @@ impl Args {
         }
         Err(format!("not understood: {:?} {:?}", self.words, self.keys).into())
     }
+}
+
+/// The bytes of a hexadecimal text.
+fn bytes_of(hex: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let pairs = (0..hex.len()).step_by(2);
+    pairs.map(|at| Ok(u8::from_str_radix(&hex[at..at + 2], 16)?)).collect()
+}
+
+/// `1000`, or `now+5000` for a time in the future.
+fn timestamp(text: &str) -> Result<i64, Box<dyn Error>> {
+    let Some(after) = text.strip_prefix("now") else { return Ok(text.parse()?) };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
+    Ok(i64::try_from(now)? + after.trim_start_matches('+').parse::<i64>().unwrap_or(0))
 }
 
 fn topic_and_partition(word: &str) -> Result<(String, i32), Box<dyn Error>> {
