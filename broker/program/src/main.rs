@@ -1,6 +1,7 @@
 //! `mini-kafka`: flags → [`Builder`](mini_kafka::Builder) → serve until Ctrl-C.
 
 mod hex;
+mod memory;
 mod signals;
 
 use std::{io::Write, num::NonZero, process::ExitCode};
@@ -38,6 +39,10 @@ struct Flags {
     /// A topic that is there from the start. May be repeated.
     #[arg(long = "topic", value_name = "NAME:PARTITIONS", value_parser = topic)]
     topics: Vec<(String, i32)>,
+
+    /// How much memory records may take, such as 512M or none [default: half of the machine's or the container's].
+    #[arg(long, value_name = "SIZE", value_parser = memory::Limit::parse)]
+    memory_limit: Option<memory::Limit>,
 
     /// How logs are written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "LOG_FORMAT")]
@@ -218,6 +223,9 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
     }
     for (name, partitions) in flags.topics {
         builder = builder.topic(name, partitions);
+    }
+    if let Some(bytes) = flags.memory_limit.map_or_else(memory::half, memory::Limit::bytes) {
+        builder = builder.memory_limit(bytes);
     }
     let is_json = flags.trace.trace_format == Some(TraceFormat::Json);
     // Dropped at the end, it writes what is left, but does not wait long for a reader.

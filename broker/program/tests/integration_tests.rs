@@ -16,6 +16,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+#[allow(dead_code, reason = "the attackers need more of it")]
+#[path = "../../tests/hostile/client.rs"]
+mod client;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "../../tests/memory_limit/full.rs"]
+mod full;
 #[path = "docs/markdown.rs"]
 mod markdown;
 #[path = "docs/run.rs"]
@@ -32,6 +38,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::full::Full;
 use crate::markdown::Section;
 use crate::run::{Corrections, Desk};
 use crate::subject::Subject;
@@ -103,12 +110,14 @@ fn kafkajs(suite: &Suite) {
         Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder),
     );
     suite.run(Command::new("npm").args(["test", "--silent"]).current_dir(&folder));
+    suite.waits_for_room(Command::new("node").arg("full.js").current_dir(&folder));
     let modules = folder.join("node_modules").display().to_string();
     suite.documentation(|desk| desk.environment.push(("NODE_PATH".into(), modules)));
 }
 
 fn franz_go(suite: &Suite) {
     suite.run(Command::new("go").args(["test", "-count=1", "./..."]).current_dir(&suite.source));
+    suite.waits_for_room(Command::new("go").args(["run", "./full"]).current_dir(&suite.source));
     suite.documentation(|desk| {
         for file in ["go.mod", "go.sum"] {
             std::fs::copy(suite.source.join(file), desk.folder.join(file)).unwrap();
@@ -146,6 +155,7 @@ fn java(suite: &Suite) {
     copy_jars.arg(format!("-DoutputDirectory={}", jars.display()));
     suite.install("pom.xml", &mut copy_jars);
     tools::Tools::new(&jars, &suite.folder, suite.subject.bootstrap_servers()).run_all();
+    suite.waits_for_room(&mut tools::console_producer(&jars, full::TOPIC));
     suite.documentation(|desk| {
         let scripts = desk.folder.join("kafka");
         tools::write_scripts(&jars, &scripts);
@@ -232,6 +242,26 @@ impl Suite {
         let summary =
             output.lines().rev().find(|line| line.contains("pass") || line.starts_with("ok"));
         say(&format!("{}: {}", self.name, summary.unwrap_or("passed")));
+    }
+
+    /// Runs a producer of one record, from stdin or of its own, on a broker whose memory limit is reached. It must try
+    /// again until there is room.
+    fn waits_for_room(&self, producer: &mut Command) {
+        let full = Full::start();
+        let mut child = producer
+            .env("KAFKA_BOOTSTRAP_SERVERS", full.bootstrap_servers())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "late").unwrap();
+        full.refuses(2);
+        assert_eq!(full.records(), 0);
+        full.delete_topic();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}: {output:?}", self.name);
+        assert_eq!(full.records(), 1, "{}: {output:?}", self.name);
     }
 
     /// Runs the sections of the documentation that need this client, each on a broker of its own.

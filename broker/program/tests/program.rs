@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+#[allow(dead_code, reason = "the attackers need more of it")]
+#[path = "../../tests/hostile/client.rs"]
+mod client;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "../../tests/memory_limit/full.rs"]
+mod full;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -45,6 +52,23 @@ fn the_program_tells_its_address_and_serves() {
     let line = program.first_line();
     let address = line.trim().strip_prefix("BOOTSTRAP_SERVERS=").expect("the one stable line");
     TcpStream::connect(address).unwrap();
+}
+
+/// A line for each of a thousand tries would hide it.
+#[cfg(unix)]
+#[test]
+fn the_memory_limit_is_told_once_with_its_remedy() {
+    let mut program =
+        Program::start(&["--port", "0", "--topic", "orders:1", "--memory-limit", "100K"]);
+    let line = program.first_line();
+    let mut client = client::Client::connect(line.trim().trim_start_matches("BOOTSTRAP_SERVERS="));
+    assert_eq!(full::send(&mut client, "orders", 0, 60_000), 0);
+    for _ in 0..100 {
+        assert_ne!(full::send(&mut client, "orders", 0, 60_000), 0);
+    }
+    Command::new("kill").args(["-TERM", &program.0.id().to_string()]).status().unwrap();
+    let (_, stderr) = program.end();
+    assert_eq!(stderr.matches("--memory-limit").count(), 1, "{stderr}");
 }
 
 #[cfg(unix)]

@@ -33,6 +33,17 @@ pub(crate) fn write_scripts(jars: &Path, folder: &Path) {
     }
 }
 
+/// The console producer for the broker in KAFKA_BOOTSTRAP_SERVERS: it sends the lines of its stdin, and then ends.
+pub(crate) fn console_producer(jars: &Path, topic: &str) -> Command {
+    let mut command = Command::new("sh");
+    let producer = format!(
+        "exec java -cp '{}/*' {PRODUCER} --topic {topic} --bootstrap-server $KAFKA_BOOTSTRAP_SERVERS",
+        jars.display()
+    );
+    command.args(["-c", &producer]);
+    command
+}
+
 /// The tools and the broker that they talk to.
 pub(crate) struct Tools<'a> {
     jars: &'a Path,
