@@ -1,17 +1,16 @@
 //! Produce, versions 3–13: append record batches to partitions.
 //!
 //! * Takes batches of magic 2, one for each partition, and keeps them as they are: compressed ones stay so.
-//! * Checks framing, size, CRC-32C, counts, timestamps and records, in Kafka's order: see [`log::rules`](rules).
-//!   From version 8 the answer names the records that are to blame.
+//! * Checks framing, size, CRC-32C, counts, timestamps and records, in Kafka's order. From version 8 the answer
+//!   names the records that are to blame.
 //! * acks 1 and all mean the same with one replica; acks 0 gets no answer, and a mistake ends the connection.
 //! * An idempotent producer's retry is answered with the offset of the first time; a gap is refused.
 //! * An error is one for its partition, never for the request.
 //! * ApiVersions names 0 as the oldest version although 3 is: librdkafka before 2.6 turned
 //!   compression off when it did not see a 0 (KAFKA-18659). Kafka does the same.
+//! * Above the memory limit the error is `KAFKA_STORAGE_ERROR`, which clients try again.
 //!
-//! * Above the memory limit it is `KAFKA_STORAGE_ERROR`, which clients try again.
-//!
-//! Left out: a look at all parts of every record, and at compressed ones, unless a topic's setting needs it;
+//! Left out: a look at all parts of every record, and at compressed ones, unless a topic's setting asks about them;
 //! transactions.
 
 use bytes::Bytes;
