@@ -6,11 +6,13 @@ use std::iter::repeat_n;
 use bytes::Bytes;
 use kafka_protocol::{
     messages::{
-        DescribeGroupsRequest, GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse,
-        LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
-        OffsetFetchRequest, SyncGroupRequest, TopicName,
+        CreateTopicsRequest, DescribeGroupsRequest, GroupId, HeartbeatRequest, JoinGroupRequest,
+        JoinGroupResponse, LeaveGroupRequest, ListGroupsRequest, MetadataRequest,
+        OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest, TopicName,
+        create_topics_request::CreatableTopic,
         join_group_request::JoinGroupRequestProtocol,
         leave_group_request::MemberIdentity,
+        metadata_request::MetadataRequestTopic,
         offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic},
         offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
         offset_fetch_request::{
@@ -258,6 +260,32 @@ fn a_member_that_tells_more_than_a_group_may_hold_is_refused() {
     assert_eq!(client.ask(3, &sync).unwrap().error_code, UNKNOWN_SERVER_ERROR);
     let again = join(&mut client, &request.with_member_id(joined.member_id));
     assert_eq!((again.error_code, again.generation_id), (0, joined.generation_id + 1));
+}
+
+#[test]
+fn no_client_creates_a_topic_of_the_brokers_own() {
+    const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    const INVALID_TOPIC_EXCEPTION: i16 = 17;
+    let broker = Broker::builder().start_blocking().unwrap();
+    let mut client = Client::connect(broker.bootstrap_servers());
+    for name in ["__consumer_offsets", "__transaction_state"] {
+        let name = || TopicName(text(name));
+        let create = CreatableTopic::default()
+            .with_name(name())
+            .with_num_partitions(1)
+            .with_replication_factor(1);
+        let create = CreateTopicsRequest::default().with_topics(vec![create]);
+        let created = client.ask(7, &create).unwrap();
+        assert_eq!(created.topics[0].error_code, INVALID_TOPIC_EXCEPTION);
+        let on_demand = MetadataRequestTopic::default().with_name(Some(name()));
+        let on_demand = MetadataRequest::default()
+            .with_topics(Some(vec![on_demand]))
+            .with_allow_auto_topic_creation(true);
+        let told = client.ask(9, &on_demand).unwrap();
+        assert_eq!(told.topics[0].error_code, UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let all = client.ask(9, &MetadataRequest::default().with_topics(None)).unwrap();
+    assert!(all.topics.is_empty());
 }
 
 /// A debug build panics at an overflow, and the client is told UNKNOWN_SERVER_ERROR.
