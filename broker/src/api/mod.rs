@@ -218,36 +218,4 @@ fn answered<A: wire::Answer>(request: &Request, reply: Reply<A>) -> Result<Answe
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_handler_that_panics_is_an_answer() {
-        assert_eq!(without_panic(async { 1 }).await, Some(1));
-        assert_eq!(without_panic::<()>(async { panic!("a bug") }).await, None);
-        let listing = Request {
-            key: ApiKey::ListGroups,
-            version: 0,
-            correlation_id: 7,
-            client_id: None,
-            body: Bytes::new(),
-        };
-        let refused = refuse(&listing, ErrorCode::UnknownServerError).unwrap();
-        let bytes = refused.frame.unwrap().to_vec();
-        assert_eq!(bytes, [0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0]);
-        assert!(matches!(refused.then, Then::Keep));
-    }
-
-    #[test]
-    fn a_request_that_expects_no_answer_ends_its_connection() {
-        // Produce, version 3: no transactional id, acks=0, a time-out, no topics.
-        let body = Bytes::from_static(&[0xff, 0xff, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0]);
-        let key = ApiKey::Produce;
-        let produce = Request { key, version: 3, correlation_id: 7, client_id: None, body };
-        let refused = refuse(&produce, ErrorCode::ClusterAuthorizationFailed).unwrap();
-        assert!(refused.frame.is_none());
-        assert!(matches!(refused.then, Then::Close(_)));
-    }
-}
+mod tests;

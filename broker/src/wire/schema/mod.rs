@@ -19,7 +19,7 @@ mod header;
 mod malformed;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
 pub(crate) use definition::{ApiSchema, Message};

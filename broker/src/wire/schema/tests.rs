@@ -2,7 +2,7 @@
 
 mod codec;
 mod error_answer;
-mod filled;
+pub(crate) mod filled;
 mod listing;
 
 use std::ops::Range;

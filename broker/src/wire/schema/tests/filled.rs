@@ -3,7 +3,7 @@
 use super::super::definition::{Field, Kind, Message};
 
 /// Answers `choose(n)` with a number below n; 0 stands for absent, null or empty.
-type Choices<'a> = dyn FnMut(usize) -> usize + 'a;
+pub(crate) type Choices<'a> = dyn FnMut(usize) -> usize + 'a;
 
 /// Everything is there, and no two neighbours are alike.
 pub(super) fn richly() -> impl FnMut(usize) -> usize {
@@ -15,12 +15,12 @@ pub(super) fn richly() -> impl FnMut(usize) -> usize {
 }
 
 /// What the bytes say, and then no more.
-pub(super) fn sparingly(choices: &[u8]) -> impl FnMut(usize) -> usize {
+pub(crate) fn sparingly(choices: &[u8]) -> impl FnMut(usize) -> usize {
     let mut choices = choices.iter();
     move |n| choices.next().map_or(0, |&choice| usize::from(choice) % n)
 }
 
-pub(super) fn fill(message: &Message, version: i16, choose: &mut Choices<'_>) -> Vec<u8> {
+pub(crate) fn fill(message: &Message, version: i16, choose: &mut Choices<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let flexible = message.is_flexible(version);
     Filling { version, flexible, choose }.fields(&mut out, message.fields);
@@ -116,8 +116,19 @@ impl Filling<'_, '_> {
         out.extend(&length.to_be_bytes()[4 - width..]);
     }
 
+    /// A number of that many bytes, or bytes: one of the ends of the range, or anything.
     fn bytes(&mut self, out: &mut Vec<u8>, count: usize) {
-        out.extend((0..count).map(|_| u8::try_from((self.choose)(256)).unwrap()));
+        let (first, rest) = match (self.choose)(5) {
+            0 => (0, 0),
+            1 => (0x80, 0),
+            2 => (0x7f, 0xff),
+            3 => (0xff, 0xff),
+            _ => {
+                let any = (0..count).map(|_| u8::try_from((self.choose)(256)).unwrap());
+                return out.extend(any);
+            }
+        };
+        out.extend((0..count).map(|at| if at == 0 { first } else { rest }));
     }
 }
 
