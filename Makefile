@@ -311,9 +311,8 @@ bench: tools ## Micro-benchmarks of batches and the log
 bench-quick: tools ## Start, memory, throughput, CPU, latency; BOOTSTRAP=… beside that Kafka, KAFKA_LAUNCHER=… beside one of its own
 	$(if $(BOOTSTRAP),KAFKA_BOOTSTRAP_SERVERS=$(BOOTSTRAP) )cargo bench -p mini-kafka-program --bench quick$(if $(ARGS), -- $(ARGS))
 
-bench-instructions: tools ## Instructions of a produce and a fetch, counted by valgrind (ARGS='--save base.txt', ARGS='--against base.txt')
-	@command -v valgrind > /dev/null || { echo 'valgrind is missing. Install it: apt-get install valgrind' >&2; exit 1; }
-	cargo bench -p mini-kafka --bench instructions$(if $(ARGS), -- $(ARGS))
+bench-instructions: tools ## Instructions of a produce and a fetch, counted by valgrind (BASE=main: and how many more than there)
+	$(if $(BASE),sh scripts/instructions $(BASE),cargo bench -p mini-kafka --bench instructions$(if $(ARGS), -- $(ARGS)))
 
 deny: ## Licences and advisories of all dependencies
 	@cargo deny --version > /dev/null 2>&1 || { echo 'cargo-deny is missing. Install it: cargo install --locked cargo-deny' >&2; exit 1; }
