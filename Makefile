@@ -197,22 +197,22 @@ lab3-producer: tools ## Send user events as protobuf (ARGS='-n 100000')
 lab3-consumer: tools ## Read them, in the group lab3
 	$(call run,lab3-consumer,$(call config,$(lab3)/lab3.toml))
 
-lab3-batches: tools ## What the broker keeps of them: records, codec, bytes of each batch
+lab3-batches: tools ## Show the batches that the broker stores: records, codec, bytes
 	$(call run,lab3-batches,$(call config,$(lab3)/lab3.toml))
 
-lab3-measure: tools ## JSON or protobuf, five codecs, three sizes of batches: bytes, CPU, records/s, and a picture
+lab3-measure: tools ## Compare JSON and protobuf, five codecs, three batch sizes: bytes, CPU, records/s, and a picture
 	cargo run --release --bin lab3-measure -- $(call config,$(lab3)/lab3.toml) --svg target/lab3-measured.svg$(args)
 
-lab3-picture: tools ## The same, and the picture in Lab 3's README
+lab3-picture: tools ## The same, but draw the picture in Lab 3's README
 	cargo run --release --bin lab3-measure -- $(call config,$(lab3)/lab3.toml) --svg $(lab3)/measured.svg$(args)
 
-lab3-reset: tools ## Forget what Lab 3 did: its topic and group
+lab3-reset: tools ## Delete Lab 3's topic and group
 	$(reset3)
 
-schemas-validate: tools ## Are the schemas valid, and compatible with the last commit's?
+schemas-validate: tools ## Check that the schemas are valid, and compatible with those in the last commit
 	$(MAKE) -C labs/schemas validate
 
-schemas-sync: tools ## Write the schemas' Kubernetes ConfigMap (ARGS=--apply: and hand it to kubectl)
+schemas-sync: tools ## Write the Kubernetes ConfigMap of the schemas (ARGS=--apply: also give it to kubectl)
 	$(MAKE) -C labs/schemas sync
 
 ##@ Lab 4: an event service
@@ -253,16 +253,16 @@ lab5 = labs/lab5_wire_protocol
 STAGE ?= 1
 
 .PHONY: lab5-check lab5-stage lab5-predict lab5-reset
-lab5-check: tools ## Which of the eight stages pass?
+lab5-check: tools ## Check which of the eight stages pass
 	$(call run,lab5,check $(call config,$(lab5)/lab5.toml))
 
-lab5-stage: tools ## One stage, with every byte that goes out and comes in (STAGE=3)
+lab5-stage: tools ## Run one stage and show every byte that is sent or received (STAGE=3)
 	$(call run,lab5,stage $(STAGE) $(call config,$(lab5)/lab5.toml))
 
-lab5-predict: tools ## A question about a stage, your answer, and the broker's (STAGE=3)
+lab5-predict: tools ## Answer a question about a stage, then see what the broker does (STAGE=3)
 	$(call run,lab5,predict $(STAGE) $(call config,$(lab5)/lab5.toml))
 
-lab5-reset: tools ## Forget what Lab 5 did: its topic and group
+lab5-reset: tools ## Delete Lab 5's topic and group
 	$(reset5)
 
 ##@ Habits
