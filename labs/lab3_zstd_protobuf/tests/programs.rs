@@ -1,11 +1,14 @@
 //! What a person sees when something goes wrong: sentences, exit codes, and a consumer that goes on.
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use shared::testing::TestBroker;
 use shared::testing::screen::Screen;
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const PRODUCER: &str = env!("CARGO_BIN_EXE_lab3-producer");
 const CONSUMER: &str = env!("CARGO_BIN_EXE_lab3-consumer");
@@ -107,4 +110,31 @@ async fn a_closed_window_is_an_end_in_good_order() {
     let mut screen = Screen::start(program(CONSUMER, address, &["--exit-at-end"]), 120, 40);
     screen.wait_for("Read 0 events of 0 bytes.");
     assert_eq!(screen.ended(), Some(0));
+}
+
+/// What "Check yourself" says about JSON in the topic, and about the highest level of ZSTD.
+#[tokio::test]
+async fn the_answers_of_check_yourself() {
+    const README: &str = include_str!("../README.md");
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let address = broker.bootstrap_servers();
+    assert!(program(PRODUCER, address, &["-n", "0"]).output().unwrap().status.success());
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    let typed = FutureRecord::to("lab3").key("u1").payload("u1 click 10");
+    producer.send(typed, Duration::from_secs(10)).await.unwrap();
+    let output = program(CONSUMER, address, &["--exit-at-end"]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("its 11 bytes are skipped.\n"), "{text}");
+    assert!(README.contains("its 11 bytes are skipped.`"));
+    assert!(
+        text.ends_with("Read 0 events of 11 bytes. Skipped 1 record without an event.\n"),
+        "{text}"
+    );
+
+    let (_, rest) = README.split_once("`-X compression.level=").unwrap();
+    let (level, _) = rest.split_once('`').unwrap();
+    let level = format!("compression.level={level}");
+    let output = program(PRODUCER, address, &["-X", &level]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -70,7 +70,8 @@ pub(super) fn check(name: &str, value: &str) -> Result<(), String> {
                 }
                 _ => "",
             };
-            Err(format!("{name} = {value}: {reason}{hint}"))
+            // Some of librdkafka's reasons end in a line break.
+            Err(format!("{name} = {value}: {}{hint}", reason.trim_end()))
         }
         Err(error) => Err(format!("{name} = {value}: {error}")),
     }

@@ -310,3 +310,10 @@ fn a_file_is_found_in_the_folders_above_up_to_the_workspace() {
     assert_eq!(find_upwards(&inner, Path::new("outside.toml")), None);
     assert_eq!(find_upwards(&inner, &workspace.join("lab.toml")), Some(workspace.join("lab.toml")));
 }
+
+/// librdkafka ends this reason with a line break.
+#[test]
+fn a_value_out_of_range_is_one_line() {
+    let error = super::property::check("compression.level", "22").unwrap_err();
+    assert!(error.contains("-1..12") && !error.contains('\n'), "{error:?}");
+}

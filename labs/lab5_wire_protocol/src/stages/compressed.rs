@@ -54,9 +54,9 @@ pub async fn run(lab: &mut Lab) -> anyhow::Result<()> {
     if !magic.is_empty() {
         lab.story.check(
             batch.body.starts_with(magic),
-            format!("after the header, a {name} frame begins: {}", hex(magic)),
+            format!("after the header come the first bytes of every {name} frame: {}", hex(magic)),
             format!(
-                "after the header comes {}, not a {name} frame",
+                "after the header comes {}, which is not the beginning of a {name} frame",
                 hex(&batch.body[..batch.body.len().min(4)])
             ),
         );
