@@ -70,7 +70,7 @@ fn no_request_makes_a_handler_panic() {
 /// Has a request answered by a cluster with the topics that filled requests name.
 async fn is_answered(mut request: Request) {
     let threads = Threads::shared().unwrap();
-    let cluster = Arc::new(Cluster::new(Settings::default(), Clock::default(), threads));
+    let cluster = Arc::new(Cluster::new(Settings::default(), Clock::default(), threads, None));
     for name in ["a", "orders"] {
         let new = NewTopic { name: name.to_owned(), partitions: 2, overrides: BTreeMap::new() };
         cluster.topics.create(new, false).unwrap();
