@@ -109,8 +109,8 @@ enum TraceFormat {
 impl TraceFlags {
     /// The trace that is asked for, if one is, and what must live as long as it.
     ///
-    /// A thread writes to stdout, so that a reader that stands still, such as a pager, holds up no client; if it
-    /// falls many thousand exchanges behind, later ones are left out.
+    /// A thread writes to stdout, so that a reader that stands still, such as a pager, holds up no client. If the
+    /// reader is many thousand exchanges late, later ones are left out.
     fn trace(self) -> Option<(Trace, WorkerGuard)> {
         let Self {
             trace,

@@ -1,15 +1,15 @@
 //! Fetch, versions 4–18: read record batches from partitions.
 //!
 //! * Waits up to `max_wait_ms` until `min_bytes` are there, or `max_bytes` if that is less; an append wakes it.
-//! * Answers with whole batches, the first one even if it is longer than the limits (KIP-74), from the one
-//!   that holds the offset asked for: the client skips what it did not ask for.
+//! * Answers with whole batches, from the one that holds the offset asked for. The client skips what it did not
+//!   ask for. The first batch comes even if it is longer than the limits (KIP-74).
 //! * Partitions are read in the order of the request, until `max_bytes` is used up. A partition that is named
 //!   again is answered once, and its last mention counts.
 //! * An unknown topic, a deleted one, or an offset out of range is an error for that partition, and is answered at
 //!   once.
 //!
-//! Left out: fetch sessions (KIP-227): every answer has session id 0, so clients list all partitions each time;
-//! followers and racks (KIP-392): there is one replica; diverging epochs (KIP-595): the epoch never changes.
+//! Left out: fetch sessions (KIP-227): every answer has session id 0, so clients list all partitions each time.
+//! Followers and racks (KIP-392): there is one replica. Diverging epochs (KIP-595): the epoch never changes.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

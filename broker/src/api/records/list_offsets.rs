@@ -1,7 +1,7 @@
 //! ListOffsets, versions 1–10: find an offset by time.
 //!
-//! * −1 the end, −2 the start, −3 the record with the greatest timestamp (from version 7), otherwise the first
-//!   record at or after the time; offset and timestamp −1 if there is none.
+//! * −1 means the end, −2 the start, −3 the record with the greatest timestamp (from version 7). A time means the
+//!   first record at or after it. Offset and timestamp are −1 if there is none.
 //! * The end is the last stable offset for `read_committed`, otherwise the high watermark.
 //! * −4 (version 8) and −5 (version 9), of tiered storage, mean the start and nothing: all that is here is local.
 //! * Any other negative time, or one of a later version, is `UNSUPPORTED_VERSION` for its partition.
