@@ -1,6 +1,6 @@
 //! How much memory the logs take, and how much they may.
 //!
-//! Counted is what they keep: the batches, and what is noted of each. Nothing is ever dropped to make room. At the
+//! Counted is what they keep: the batches, and what is noted of each and of its producer. Nothing is ever dropped to make room. At the
 //! limit a producer gets an error that every client tries again; deleting records or a topic lets it go on.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

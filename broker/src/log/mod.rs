@@ -39,6 +39,7 @@ pub(crate) struct Log {
     producers: Producers,
     start_offset: i64,
     end_offset: i64,
+    /// Of all segments.
     size: usize,
 }
 
@@ -82,9 +83,9 @@ impl Log {
         self.end_offset
     }
 
-    /// The bytes it keeps, and what it notes of each batch.
+    /// The bytes it keeps, and what it notes of each batch and of each producer.
     pub(crate) fn size(&self) -> usize {
-        self.size
+        self.size + self.producers.size()
     }
 
     /// Adds a batch that keeps to the [`Rules`], giving it the next offsets.

@@ -42,6 +42,12 @@ pub(super) enum Verdict {
 }
 
 impl Producers {
+    /// About how many bytes it takes to remember them.
+    pub(super) fn size(&self) -> usize {
+        let one = size_of::<(i64, Producer)>() + REMEMBERED * size_of::<Remembered>();
+        self.0.len() * one
+    }
+
     /// Judges a batch by its producer id, epoch and sequence.
     ///
     /// # Errors
