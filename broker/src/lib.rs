@@ -7,11 +7,6 @@
 //! socket ←       server      ←           wire             ←  typed response, error codes  ←────────────┘
 //! ```
 
-/// The README's example, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
 /// The Rust in the documentation, compiled and run.
 #[cfg(doctest)]
 mod docs {
@@ -56,7 +51,7 @@ use crate::{
 };
 pub use crate::{
     error::Error,
-    trace::{Format, Trace, decode},
+    trace::{Decoded, Format, Trace, decode},
 };
 
 /// An API that the broker serves, with its oldest and its newest version.

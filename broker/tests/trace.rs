@@ -113,11 +113,16 @@ impl Session {
     fn start(&mut self, args: &mut Args) -> Result<(), Box<dyn std::error::Error>> {
         self.shown = Shown::default();
         let mut trace = Trace::to(self.shown.clone()).bytes(args.flag("bytes", false)?);
-        if args.text("format").is_some_and(|format| format == "json") {
-            trace = trace.format(Format::Json);
-        }
+        trace = trace.format(match args.text("format").as_deref() {
+            Some("json") => Format::Json,
+            Some("short") => Format::Short,
+            _ => Format::Text,
+        });
         for api in args.text("api").iter().flat_map(|apis| apis.split(',')) {
-            trace = trace.api(api);
+            trace = match api.strip_prefix('!') {
+                Some(hidden) => trace.except_api(hidden),
+                None => trace.api(api),
+            };
         }
         if let Some(client) = args.text("client") {
             trace = trace.client(client);

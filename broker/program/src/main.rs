@@ -1,218 +1,83 @@
 //! `mini-kafka`: flags → [`Builder`](mini_kafka::Builder) → serve until Ctrl-C.
 
+mod flags;
 mod hex;
+mod lossy;
 mod memory;
 mod signals;
 
-use std::{io::Write, num::NonZero, process::ExitCode};
+use std::{
+    io::{self, Write},
+    num::NonZero,
+    process::ExitCode,
+};
 
-use self::signals::Signals;
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Parser;
 use mini_kafka::{Broker, Format, Trace};
-use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
-/// An in-memory, Kafka-compatible broker: no JVM, no Docker, gone when it stops.
-#[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Logs go to stderr; RUST_LOG=debug shows every request.\n\
-    Example: mini-kafka --port 0 --topic orders:3 --override auto.create.topics.enable=false"
-)]
-struct Flags {
-    #[command(subcommand)]
-    command: Option<Command>,
+use crate::{
+    flags::{Command, Flags, LogFormat, TraceFormat},
+    lossy::Lossy,
+    signals::Signals,
+};
 
-    /// The port to listen on; 0 picks a free one.
-    #[arg(short, long, default_value_t = 9092)]
-    port: u16,
-
-    /// The address to listen on [default: both loopbacks, 127.0.0.1 and ::1].
-    #[arg(long)]
-    host: Option<String>,
-
-    /// A broker setting under Kafka's name, such as num.partitions=6. May be repeated.
-    #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_value)]
-    overrides: Vec<(String, String)>,
-
-    /// A topic that is there from the start. May be repeated.
-    #[arg(long = "topic", value_name = "NAME:PARTITIONS", value_parser = topic)]
-    topics: Vec<(String, i32)>,
-
-    /// How much memory records may take, such as 512M or none [default: half of the machine's or the container's].
-    #[arg(long, value_name = "SIZE", value_parser = memory::Limit::parse)]
-    memory_limit: Option<memory::Limit>,
-
-    /// How logs are written.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "LOG_FORMAT")]
-    log_format: LogFormat,
-
-    #[command(flatten)]
-    trace: TraceFlags,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Explain a frame: each field with its bytes, its value and what it is for.
-    Decode {
-        /// The frame in hexadecimal, also as hexdump, xxd or Wireshark print it [default: stdin].
-        hex: Vec<String>,
-
-        /// Read it as the answer to a request of this API and version, such as Fetch:11.
-        #[arg(long, value_name = "API:VERSION", value_parser = api_version)]
-        answer_to: Option<(String, i16)>,
-    },
-}
-
-/// Show requests and answers on stdout. Any of the flags below switches the trace on.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Trace")]
-struct TraceFlags {
-    /// Show every request and its answer on stdout.
-    #[arg(long)]
-    trace: bool,
-
-    /// Lines for people, or one JSON object for each exchange.
-    #[arg(long, value_enum)]
-    trace_format: Option<TraceFormat>,
-
-    /// Only this API, such as Produce. May be repeated.
-    #[arg(long, value_name = "API", value_parser = api_name)]
-    trace_api: Vec<String>,
-
-    /// Only clients with this client.id; a final * stands for anything.
-    #[arg(long, value_name = "CLIENT_ID")]
-    trace_client: Option<String>,
-
-    /// Only requests about this topic.
-    #[arg(long, value_name = "TOPIC")]
-    trace_topic: Option<String>,
-
-    /// The most characters of one string or run of bytes [default: 120].
-    #[arg(long, value_name = "CHARACTERS")]
-    trace_limit: Option<usize>,
-
-    /// Each field with its place in the frame, its bytes and what it is for.
-    #[arg(long)]
-    trace_bytes: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum TraceFormat {
-    /// Indented lines for people.
-    Text,
-    /// JSON lines for tools; the address is then told on stderr.
-    Json,
-}
-
-impl TraceFlags {
-    /// The trace that is asked for, if one is, and what must live as long as it.
-    ///
-    /// A thread writes to stdout, so that a reader that stands still, such as a pager, holds up no client. If the
-    /// reader is many thousand exchanges late, later ones are left out.
-    fn trace(self) -> Option<(Trace, WorkerGuard)> {
-        let Self {
-            trace,
-            trace_format,
-            trace_api,
-            trace_client,
-            trace_topic,
-            trace_limit,
-            trace_bytes,
-        } = self;
-        let is_on = trace
-            || trace_bytes
-            || trace_format.is_some()
-            || !trace_api.is_empty()
-            || [&trace_client, &trace_topic].into_iter().any(Option::is_some)
-            || trace_limit.is_some();
-        is_on.then_some(())?;
-        let (stdout, guard) = tracing_appender::non_blocking(std::io::stdout());
-        let mut shown = Trace::to(stdout).bytes(trace_bytes);
-        if trace_format == Some(TraceFormat::Json) {
-            shown = shown.format(Format::Json);
-        }
-        for api in trace_api {
-            shown = shown.api(api);
-        }
-        if let Some(client) = trace_client {
-            shown = shown.client(client);
-        }
-        if let Some(topic) = trace_topic {
-            shown = shown.topic(topic);
-        }
-        if let Some(limit) = trace_limit {
-            shown = shown.limit(limit);
-        }
-        Some((shown, guard))
-    }
-}
-
-fn api_name(text: &str) -> Result<String, String> {
-    let apis = mini_kafka::apis();
-    match apis.iter().find(|api| api.name.eq_ignore_ascii_case(text)) {
-        Some(api) => Ok(api.name.to_owned()),
-        None => Err(format!(
-            "served are {}",
-            apis.iter().map(|api| api.name).collect::<Vec<_>>().join(", ")
-        )),
-    }
-}
-
-fn api_version(text: &str) -> Result<(String, i16), String> {
-    let parsed = text
-        .rsplit_once(':')
-        .and_then(|(name, version)| Some((name.to_owned(), version.parse().ok()?)));
-    parsed.ok_or_else(|| "write it as API:VERSION, such as Fetch:11".to_owned())
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line, for tools.
-    Json,
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) =
-        text.split_once('=').ok_or("write it as KEY=VALUE, such as num.partitions=6")?;
-    Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-fn topic(text: &str) -> Result<(String, i32), String> {
-    let parsed = text
-        .rsplit_once(':')
-        .and_then(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
-    parsed.ok_or_else(|| "write it as NAME:PARTITIONS, such as orders:3".to_owned())
-}
+/// The most bytes of logs that wait for a reader.
+const LOGS: usize = 1024 * 1024;
+/// The most bytes of the trace that wait for a reader.
+const TRACE: usize = 16 * 1024 * 1024;
 
 // The broker has threads of its own; these two wait for signals.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     let mut flags = Flags::parse();
-    start_logging(flags.log_format);
     let done = match flags.command.take() {
         Some(Command::Decode { hex, answer_to }) => decode(&hex, answer_to.as_ref()),
         None => serve(flags).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The broker's own errors are whole sentences; what lies below them would only repeat it.
-            match error.downcast_ref::<mini_kafka::Error>() {
-                Some(sentence) => eprintln!("mini-kafka: {sentence}"),
-                None => eprintln!("mini-kafka: {error:#}"),
-            }
-            ExitCode::FAILURE
-        }
+    done.unwrap_or_else(|error| {
+        complain(sentence(&error));
+        ExitCode::FAILURE
+    })
+}
+
+/// The broker's own errors are whole sentences; what lies below them would only repeat it.
+fn sentence(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<mini_kafka::Error>() {
+        Some(sentence) => sentence.to_string(),
+        None => format!("{error:#}"),
     }
 }
 
-async fn serve(flags: Flags) -> anyhow::Result<()> {
+/// Says on stderr what is wrong, if somebody listens.
+fn complain(sentence: impl std::fmt::Display) {
+    let _: io::Result<()> = writeln!(io::stderr(), "mini-kafka: {sentence}");
+}
+
+/// Serves with logs, and writes what is left of them in the end.
+async fn serve(flags: Flags) -> anyhow::Result<ExitCode> {
+    let logs = start_logging(flags.log_format)?;
+    let log_format = flags.log_format;
+    let mut served = serve_until_stopped(flags, logs.clone()).await;
+    if log_format == LogFormat::Json
+        && let Err(error) = &served
+    {
+        tracing::error!("{}", sentence(error));
+        served = Ok(ExitCode::FAILURE);
+    }
+    logs.finish();
+    served
+}
+
+async fn serve_until_stopped(flags: Flags, mut stderr: Lossy) -> anyhow::Result<ExitCode> {
     // Before the first line on stdout, so that whoever waits for it may send a signal at once.
     let mut signals = Signals::listen()?;
+    let log_is_json = flags.log_format == LogFormat::Json;
+    let trace_is_json = flags.trace.trace_format == Some(TraceFormat::Json);
+    let lost = if trace_is_json { lost_json } else { lost_text };
+    let mut stdout = Lossy::new(io::stdout(), TRACE, lost).context(NO_THREAD)?;
+
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut builder = Broker::builder().port(flags.port).threads(threads);
     if let Some(host) = flags.host {
@@ -227,55 +92,97 @@ async fn serve(flags: Flags) -> anyhow::Result<()> {
     if let Some(bytes) = flags.memory_limit.map_or_else(memory::half, memory::Limit::bytes) {
         builder = builder.memory_limit(bytes);
     }
-    let is_json = flags.trace.trace_format == Some(TraceFormat::Json);
-    // Dropped at the end, it writes what is left, but does not wait long for a reader.
-    let mut _guard = None;
-    if let Some((trace, guard)) = flags.trace.trace() {
-        builder = builder.trace(trace);
-        _guard = Some(guard);
+    match flags.trace.trace(stdout.clone()) {
+        Some(trace) => builder = builder.trace(trace),
+        None if tracing::enabled!(tracing::Level::TRACE) => {
+            builder = builder.trace(Trace::to(LogLines).format(Format::Short));
+        }
+        None => {}
     }
     let broker = builder.start().await?;
 
-    let address = format!("BOOTSTRAP_SERVERS={}", broker.bootstrap_servers());
-    if is_json {
-        // stdout holds nothing but JSON then.
-        eprintln!("{address}");
-    } else {
-        let mut stdout = std::io::stdout();
-        writeln!(stdout, "{address}")
-            .and_then(|()| stdout.flush())
-            .context("Could not tell the address on stdout")?;
+    let address = broker.bootstrap_servers();
+    match (log_is_json, trace_is_json) {
+        (false, false) => writeln!(stdout, "BOOTSTRAP_SERVERS={address}")?,
+        (true, false) => writeln!(stdout, "{{\"bootstrap_servers\":\"{address}\"}}")?,
+        // stdout holds exchanges and nothing else then.
+        (false, true) => writeln!(stderr, "BOOTSTRAP_SERVERS={address}")?,
+        (true, true) => {}
     }
-    tracing::info!(
-        bootstrap_servers = broker.bootstrap_servers(),
-        "ready; Ctrl-C stops the broker"
-    );
+    tracing::info!(bootstrap_servers = address, "ready; Ctrl-C stops the broker");
     signals.next().await;
     tracing::info!("stopping; everything was in memory and is gone now");
     signals.end_at_the_next_one();
     broker.shutdown().await;
-    Ok(())
+    stdout.finish();
+    Ok(ExitCode::SUCCESS)
 }
 
-fn decode(hex: &[String], answer_to: Option<&(String, i16)>) -> anyhow::Result<()> {
+/// With RUST_LOG=trace, the log has a line for each exchange.
+struct LogLines;
+
+impl Write for LogLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        tracing::trace!("{}", String::from_utf8_lossy(line).trim_end());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const NO_THREAD: &str = "Could not start the thread that writes";
+
+fn lost_text(count: u64) -> String {
+    format!("... {count} lines or exchanges are left out, since nobody read in time\n")
+}
+
+fn lost_json(count: u64) -> String {
+    format!("{{\"left_out\":{count}}}\n")
+}
+
+/// Explains the bytes on stdout. The exit code says whether all of them fit.
+fn decode(hex: &[String], answer_to: Option<&(String, i16)>) -> anyhow::Result<ExitCode> {
     let text = if hex.is_empty() {
-        std::io::read_to_string(std::io::stdin()).context("Could not read the frame from stdin")?
+        io::read_to_string(io::stdin()).context("Could not read the frames from stdin")?
     } else {
         hex.join(" ")
     };
-    let frame = hex::parse(&text).map_err(anyhow::Error::msg)?;
+    let bytes = hex::parse(&text).map_err(anyhow::Error::msg)?;
     let answers = answer_to.map(|(name, version)| (name.as_str(), *version));
-    let explained = mini_kafka::decode(&frame, answers).map_err(anyhow::Error::msg)?;
-    std::io::stdout().write_all(explained.as_bytes()).context("Could not write to stdout")
+    let decoded = mini_kafka::decode(&bytes, answers).map_err(anyhow::Error::msg)?;
+    match io::stdout().write_all(decoded.to_string().as_bytes()) {
+        // Such as `mini-kafka decode … | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("Could not write to stdout")?,
+    }
+    if decoded.fits() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    complain("Not all bytes fit. The lines that begin with `!` say where.");
+    Ok(ExitCode::FAILURE)
 }
 
-fn start_logging(format: LogFormat) {
+/// Logs to stderr without ever waiting for its reader.
+fn start_logging(format: LogFormat) -> anyhow::Result<Lossy> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lost = match format {
+        LogFormat::Text => lost_text,
+        LogFormat::Json => lost_json,
+    };
+    let stderr = Lossy::new(io::stderr(), LOGS, lost).context(NO_THREAD)?;
+    let out = stderr.clone();
+    // What the subscriber cannot write it would tell on stderr, and panic if that is closed.
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || out.clone())
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => logs.with_ansi(is_terminal && !no_color).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
     }
+    Ok(stderr)
 }

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first one stops the broker, a second one ends the program at once.
+//! Ctrl-C, SIGTERM, and SIGHUP, which comes when a terminal is closed: the first one stops the broker, a second one ends
+//! the program at once.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ const UNFINISHED: i32 = 1;
 pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// `None` under `nohup`: the program shall outlive its terminal then.
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -22,16 +25,38 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
         let interrupt = signal(SignalKind::interrupt()).context("Could not listen for Ctrl-C")?;
         let terminate = signal(SignalKind::terminate()).context("Could not listen for SIGTERM")?;
-        Ok(Self { interrupt, terminate })
+        let hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose();
+        let hang_up = hang_up.context("Could not listen for SIGHUP")?;
+        Ok(Self { interrupt, terminate, hang_up })
     }
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = hang_up => {}
         }
     }
+}
+
+/// Was the program told to ignore SIGHUP when it was started? Systems without `/proc` do not say. The signal is left
+/// alone then, and ends the program unless it is ignored.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    let ignored = || {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    // SIGHUP is signal 1, and so bit 0.
+    ignored().is_none_or(|mask| mask & 1 == 1)
 }
 
 /// Ctrl-C.

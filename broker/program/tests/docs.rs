@@ -11,6 +11,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+#[path = "docs/kips.rs"]
+mod kips;
 #[path = "docs/markdown.rs"]
 mod markdown;
 #[path = "docs/reference.rs"]
@@ -109,7 +111,17 @@ fn check_command(line: &str, at: &str) {
     let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
     let words: Vec<&str> = words.into_iter().skip_while(|word| word.contains('=')).collect();
     let exists = match words.as_slice() {
-        [] | ["git" | "cd" | "npm" | "pip", ..] => true,
+        [] | ["git" | "cd" | "apt-get", ..] => true,
+        // What is installed is what the tests run.
+        ["npm" | "pip", "install", packages @ ..] => {
+            packages.iter().all(|package| suites_name(package))
+        }
+        ["go", "mod", "init", _, "&&", "go", "get", package] => suites_name(package),
+        ["cargo", "add", first, "&&", "cargo", "add", second, "--features", _] => {
+            let manifest = fs::read_to_string(broker("../Cargo.toml")).unwrap();
+            [first, second].iter().all(|name| manifest.contains(&format!("\n{name} = ")))
+        }
+        ["cargo", "install", "--path", path] => broker("..").join(path).join("Cargo.toml").exists(),
         ["make", target, ..] => {
             let makefile = fs::read_to_string(broker("../Makefile")).unwrap();
             makefile.lines().any(|rule| {
@@ -123,7 +135,8 @@ fn check_command(line: &str, at: &str) {
             let help = String::from_utf8_lossy(&help.stdout).into_owned();
             flags.iter().filter(|flag| flag.starts_with("--")).all(|flag| help.contains(flag))
         }
-        ["cargo", "run", "--bin", "mini-kafka"] => true,
+        ["cargo", "run", "--bin", "mini-kafka"]
+        | ["cargo", "run", "-q", "--bin", "mini-kafka", "2>&1", "|", "jq"] => true,
         ["cargo", "test", rest @ ..] => {
             let test = rest.iter().skip_while(|word| **word != "--test").nth(1);
             test.is_none_or(|test| {
@@ -136,6 +149,99 @@ fn check_command(line: &str, at: &str) {
         _ => false,
     };
     assert!(exists, "{at}: nothing checks the command {line:?}");
+}
+
+#[test]
+fn every_kip_is_linked() {
+    for path in documents().into_iter().chain([broker("README.md")]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let linked = kips::linked(&text);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&path, &linked).unwrap();
+        } else {
+            assert!(
+                text == linked,
+                "{}: run UPDATE=1 cargo test -p mini-kafka-program --test docs",
+                path.display()
+            );
+        }
+    }
+}
+
+/// Do the clients' own tests depend on this package?
+fn suites_name(package: &str) -> bool {
+    SUITES.iter().any(|suite| {
+        let folder = broker("program/tests/clients").join(suite);
+        ["package.json", "requirements.txt", "go.mod"].iter().any(|file| {
+            fs::read_to_string(folder.join(file)).is_ok_and(|text| text.contains(package))
+        })
+    })
+}
+
+/// Whoever reads the documents on GitHub copies what is shown, and nothing else.
+#[test]
+fn no_line_of_rust_is_hidden() {
+    for path in documents().into_iter().chain([broker("README.md")]) {
+        for section in Section::of(&fs::read_to_string(&path).unwrap()) {
+            for block in section.blocks.iter().filter(|block| block.language == "rust") {
+                let hidden = block.lines.iter().find(|line| line.trim_start().starts_with("# "));
+                assert!(hidden.is_none(), "{}:{}: {hidden:?}", path.display(), block.line);
+            }
+        }
+    }
+}
+
+/// The table of limits against the code: what it cites stands there, and nothing is missing.
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let text = fs::read_to_string(broker("docs/limits.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+    let kinds = ["| absent |", "| bounded |", "| different |"];
+    let rows: Vec<&str> =
+        rows.into_iter().filter(|row| kinds.iter().any(|kind| row.starts_with(kind))).collect();
+    assert!(rows.len() > 20, "the table has moved");
+
+    let mut absent = Vec::new();
+    for row in &rows {
+        let place = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        if let Some(apis) = place.strip_prefix("APIs ") {
+            absent.extend(apis.split(' ').map(|api| api.trim_matches('`').to_owned()));
+            continue;
+        }
+        let cited = place.split_once("](../").and_then(|(_, rest)| rest.split_once(") \\| `"));
+        let (file, code) = cited.unwrap_or_else(|| panic!("where does this stand? {row}"));
+        let source = fs::read_to_string(broker(file)).unwrap();
+        let code = code.trim_end_matches('`');
+        assert!(source.contains(code), "`{code}` does not stand in {file}");
+    }
+
+    // Kafka's APIs, from the table that was made of its own definitions.
+    let table = fs::read_to_string(broker("src/wire/schema/table.rs")).unwrap();
+    let names = table.split("message(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let served: Vec<&str> = mini_kafka::apis().iter().map(|api| api.name).collect();
+    let mut expected: Vec<String> = names
+        .filter_map(|name| name.strip_suffix("Request"))
+        .filter(|name| !served.contains(name))
+        .map(str::to_owned)
+        .collect();
+    expected.sort();
+    absent.sort();
+    assert_eq!(absent, expected, "APIs of Kafka that are neither served nor named in limits.md");
+
+    // Settings that are accepted and do nothing.
+    let settings = fs::read_to_string(broker("src/settings.rs")).unwrap();
+    let mut name = "";
+    for line in settings.lines() {
+        if let Some(rest) = line.trim_start().strip_prefix('"') {
+            if line.trim_end().ends_with("\";") {
+                let is_kept = rest.contains("Kept and reported");
+                let is_named = rows.iter().any(|row| row.contains(&format!("`{name}`")));
+                assert!(!is_kept || is_named, "{name} does nothing, and limits.md does not say so");
+            } else {
+                name = rest.split('"').next().unwrap();
+            }
+        }
+    }
 }
 
 /// Rows of the form `file | code`: the code stands in the file.
@@ -194,7 +300,7 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn the_reference_is_what_the_sources_say() {
     let path = broker("docs/api-reference.md");
-    let generated = reference::generate(&broker("src/api"));
+    let generated = kips::linked(&reference::generate(&broker("src/api")));
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, &generated).unwrap();
     }

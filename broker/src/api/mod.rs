@@ -54,7 +54,7 @@ macro_rules! apis {
                     answered(request, Reply::Answer(cluster::api_versions::unsupported()))
                 }
                 (key, version) => Err(Unreadable(format!(
-                    "{key:?} version {version} is not served here; ApiVersions lists what is"
+                    "{key:?} version {version} is not served here"
                 ))),
             }
         }

@@ -76,7 +76,7 @@ impl Batch {
     /// # Errors
     ///
     /// `CORRUPT_MESSAGE` for a length or a magic that no batch can have, `INVALID_RECORD` for the message
-    /// formats 0 and 1, which Kafka 4 no longer takes (KIP-896).
+    /// formats 0 and 1, which Kafka 4 no longer takes (KIP-724).
     pub(crate) fn take(bytes: &mut Bytes) -> Result<Option<Self>, ErrorCode> {
         if bytes.len() < LOG_OVERHEAD + 5 {
             return Ok(None);

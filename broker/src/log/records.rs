@@ -2,7 +2,7 @@
 //!
 //! * [`skim`] looks at their sizes and times only. It costs 43 instructions for a record.
 //! * [`scan`] looks at all of their parts, without keeping any. It costs four times as much.
-//! * [`read`] gives whole records, to be shown.
+//! * [`read`] gives whole records, for tests.
 //!
 //! The first two allocate nothing for a record. Compressed ones are unpacked piece by piece and up to a bound, so that
 //! a small batch that unpacks to gigabytes costs neither memory nor time without end.
@@ -24,6 +24,10 @@ pub(crate) struct Seen {
 }
 
 /// One record, sharing the memory of its batch unless that is compressed.
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "tests read whole records; the trace reads them in its own way")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     /// Distance from the batch's base offset.
@@ -182,6 +186,10 @@ fn skip_headers(source: &mut impl Source, count: i32) -> Result<(), Flaw> {
 }
 
 /// The records of `batch`, in order; ends early where they make no sense.
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "tests read whole records; the trace reads them in its own way")
+)]
 pub(crate) fn read(batch: &Batch) -> impl Iterator<Item = Record> {
     let mut section = unpack(batch).ok();
     let batch = Batch { bytes: Bytes::new(), ..batch.clone() };
@@ -198,6 +206,10 @@ pub(crate) fn read(batch: &Batch) -> impl Iterator<Item = Record> {
     .take(count)
 }
 
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "tests read whole records; the trace reads them in its own way")
+)]
 fn read_one(source: &mut impl Source, batch: &Batch) -> Result<Record, Flaw> {
     let head = head(source, batch)?;
     let key = source.bytes()?;
@@ -232,6 +244,10 @@ fn head(source: &mut impl Source, batch: &Batch) -> Result<Head, Flaw> {
 }
 
 /// Bytes that are read from the front.
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "tests read whole records; the trace reads them in its own way")
+)]
 trait Source {
     fn byte(&mut self) -> Result<u8, Flaw>;
 
@@ -328,6 +344,10 @@ impl Source for Slice<'_> {
 }
 
 /// Bytes that lie in memory, to be handed out without a copy.
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "tests read whole records; the trace reads them in its own way")
+)]
 struct Shared {
     left: Bytes,
     at: usize,

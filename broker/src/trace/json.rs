@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Scalar;
 
 use super::{
-    Message, Shown, about,
+    Message, Shown,
     listing::{Field, Label, Seen, Value},
-    words::{self, Part},
+    places::{self, Place},
+    records::{self, Blob, Budget, Part, Record},
+    words::{self, Words},
 };
-use crate::log::records::{self, Record};
 
 /// The request and its answer.
 pub(super) fn exchange(shown: &Shown) -> String {
@@ -58,48 +58,127 @@ pub(super) fn unreadable(
 
 /// The message as nested objects and arrays.
 fn body(shown: &Shown, message: &Message) -> Json {
-    let mut fields = message.body.as_slice();
-    let mut object = structure(shown, &mut fields, 0);
+    let words = shown.words;
+    let mut body = Body { words, budget: Budget::new(words.style.limit) };
+    let mut object = body.structure(&mut message.body.as_slice(), 0);
     if let Some(flaw) = &message.flaw {
         object = object.with("flaw", flaw.as_str());
     }
     object.into()
 }
 
-/// Takes the fields of one struct off the front: those at `depth`, with all that is deeper.
-fn structure(shown: &Shown, fields: &mut &[Field], depth: usize) -> Object {
-    let mut object = Object::new();
-    while let Some(field) = take(fields, depth) {
-        let value = element(shown, field, fields);
-        match field.label {
-            Label::Name("tagged_fields") => {}
-            Label::Name(name) => {
-                object = object.with(name, value);
-                if let Some(meaning) = shown.words.meaning(field) {
-                    object = object.with(format!("{name}_name"), meaning);
-                }
-            }
-            // A tag whose meaning is known is followed by its field; bytes are one that is not.
-            Label::Tag(tag) if matches!(field.value, Seen::Value(Value::Bytes(_))) => {
-                object = object.with(format!("tag_{tag}"), value);
-            }
-            Label::Tag(_) | Label::Index(_) => {}
-        }
-    }
-    object
+/// What the parts of one message have in common.
+struct Body<'a> {
+    words: Words<'a>,
+    budget: Budget,
 }
 
-fn element(shown: &Shown, field: &Field, rest: &mut &[Field]) -> Json {
-    match &field.value {
-        Seen::Struct => structure(shown, rest, field.depth + 1).into(),
-        Seen::Array(_) => {
-            let mut elements = Vec::new();
-            while let Some(next) = take(rest, field.depth + 1) {
-                elements.push(element(shown, next, rest));
+impl Body<'_> {
+    /// Takes the fields of one struct off the front: those at `depth`, with all that is deeper.
+    fn structure(&mut self, fields: &mut &[Field], depth: usize) -> Object {
+        let mut object = Object::new();
+        while let Some(field) = take(fields, depth) {
+            let value = self.element(field, fields);
+            match field.label {
+                Label::Name("tagged_fields") => {}
+                Label::Name(name) => {
+                    object = object.with(name, value);
+                    if let Some(meaning) = self.words.meaning(field) {
+                        object = object.with(format!("{name}_name"), meaning);
+                    }
+                }
+                // A tag whose meaning is known is followed by its field; bytes are one that is not.
+                Label::Tag(tag) if matches!(field.value, Seen::Value(Value::Bytes(_))) => {
+                    object = object.with(format!("tag_{tag}"), value);
+                }
+                Label::Tag(_) | Label::Index(_) => {}
             }
-            Json::Array(elements)
         }
-        Seen::Value(value) => plain(shown, value),
+        object
+    }
+
+    fn element(&mut self, field: &Field, rest: &mut &[Field]) -> Json {
+        match &field.value {
+            Seen::Struct => self.structure(rest, field.depth + 1).into(),
+            Seen::Array(_) => {
+                let mut elements = Vec::new();
+                while let Some(next) = take(rest, field.depth + 1) {
+                    elements.push(self.element(next, rest));
+                }
+                Json::Array(elements)
+            }
+            Seen::Value(value) => self.plain(value),
+        }
+    }
+
+    fn plain(&mut self, value: &Value) -> Json {
+        let limit = self.words.style.limit;
+        match value {
+            Value::Null => Json::NULL,
+            Value::Bool(value) => (*value).into(),
+            Value::Int(value) => (*value).into(),
+            Value::Float(value) => (*value).into(),
+            Value::Uuid(id) => id.to_string().into(),
+            Value::String(string) => words::cut(string, limit).into(),
+            Value::Bytes(bytes) => Object::new()
+                .with("bytes", bytes.len())
+                .with("start", words::plain(bytes, limit))
+                .into(),
+            Value::Records(records) => {
+                let parts = records::parts(records);
+                let batches = parts.iter().map(|part| self.batch(part)).collect();
+                Object::new()
+                    .with("bytes", records.len())
+                    .with("batches", Json::Array(batches))
+                    .into()
+            }
+            Value::Tags(count) | Value::Tag(count) => (*count).into(),
+        }
+    }
+
+    /// A batch with its records, or what stands there instead.
+    fn batch(&mut self, part: &Part) -> Json {
+        let flawed = |bytes: usize, flaw: String| {
+            Object::new().with("bytes", bytes).with("flaw", flaw).into()
+        };
+        let batch = match part {
+            Part::Batch(batch) => batch,
+            Part::CutOff(bytes) => return flawed(*bytes, "cut off".to_owned()),
+            Part::NoBatch(bytes, code) => {
+                return flawed(*bytes, format!("no record batch ({code})"));
+            }
+        };
+        let (records, rest) = records::read(batch, &mut self.budget);
+        let records = records.iter().map(|record| self.record(record)).collect();
+        let mut object = Object::new()
+            .with("bytes", batch.bytes.len())
+            .with("base_offset", batch.base_offset)
+            .with("last_offset_delta", batch.last_offset_delta)
+            .with("compression", words::codec(batch))
+            .with("is_intact", batch.is_intact())
+            .with("producer_id", batch.producer_id)
+            .with("producer_epoch", batch.producer_epoch)
+            .with("base_sequence", batch.base_sequence)
+            .with("record_count", batch.record_count)
+            .with("records", Json::Array(records));
+        if let Some(rest) = rest {
+            object = object.with("rest", rest.to_string());
+        }
+        object.into()
+    }
+
+    fn record(&self, record: &Record) -> Json {
+        let text = |blob: &Blob| words::plain(&blob.start, self.words.style.limit);
+        let header = |(name, value): &(Blob, Option<Blob>)| {
+            Json::Array(vec![text(name).into(), value.as_ref().map(text).into()])
+        };
+        Object::new()
+            .with("offset", record.offset)
+            .with("timestamp", record.timestamp)
+            .with("key", record.key.as_ref().map(text))
+            .with("value", record.value.as_ref().map(text))
+            .with("headers", Json::Array(record.headers.iter().map(header).collect()))
+            .into()
     }
 }
 
@@ -109,87 +188,25 @@ fn take<'f, 'a>(fields: &mut &'f [Field<'a>], depth: usize) -> Option<&'f Field<
     Some(first)
 }
 
-fn plain(shown: &Shown, value: &Value) -> Json {
-    let limit = shown.words.style.limit;
-    match value {
-        Value::Null => Json::NULL,
-        Value::Bool(value) => (*value).into(),
-        Value::Int(value) => (*value).into(),
-        Value::Float(value) => (*value).into(),
-        Value::Uuid(id) => id.to_string().into(),
-        Value::String(string) => words::cut(string, limit).into(),
-        Value::Bytes(bytes) => Object::new()
-            .with("bytes", bytes.len())
-            .with("start", words::plain(bytes, limit))
-            .into(),
-        Value::Records(records) => {
-            let batches = words::parts(records);
-            let batches = batches.iter().map(|part| batch(part, limit)).collect();
-            Object::new().with("bytes", records.len()).with("batches", Json::Array(batches)).into()
-        }
-        Value::Tags(count) | Value::Tag(count) => (*count).into(),
-    }
-}
-
-/// A batch with its records, or what stands there instead.
-fn batch(part: &Part, limit: usize) -> Json {
-    let flawed =
-        |bytes: usize, flaw: String| Object::new().with("bytes", bytes).with("flaw", flaw).into();
-    let batch = match part {
-        Part::Batch(batch) => batch,
-        Part::CutOff(bytes) => return flawed(*bytes, "cut off".to_owned()),
-        Part::NoBatch(bytes, code) => return flawed(*bytes, format!("no record batch ({code})")),
-    };
-    let text = |bytes: &Bytes| words::plain(bytes, limit);
-    let record = |record: Record| {
-        let header = |(name, value): &(Bytes, Option<Bytes>)| {
-            Json::Array(vec![text(name).into(), value.as_ref().map(text).into()])
-        };
-        Object::new()
-            .with("offset", batch.base_offset + record.offset_delta)
-            .with("timestamp", record.timestamp)
-            .with("key", record.key.as_ref().map(text))
-            .with("value", record.value.as_ref().map(text))
-            .with("headers", Json::Array(record.headers.iter().map(header).collect()))
-            .into()
-    };
-    Object::new()
-        .with("bytes", batch.bytes.len())
-        .with("base_offset", batch.base_offset)
-        .with("last_offset_delta", batch.last_offset_delta)
-        .with("compression", words::codec(batch))
-        .with("is_intact", batch.is_intact())
-        .with("producer_id", batch.producer_id)
-        .with("producer_epoch", batch.producer_epoch)
-        .with("base_sequence", batch.base_sequence)
-        .with("record_count", batch.record_count)
-        .with("records", Json::Array(records::read(batch).map(record).collect()))
-        .into()
-}
-
 /// Every field with its place in the frame and what it is for.
 fn places(shown: &Shown, message: &Message) -> Json {
-    let place = |field: &Field| {
-        let (name, about) = match field.label {
-            Label::Name(name) => (name.to_owned(), about::field(message.name, name)),
-            Label::Index(index) => (format!("[{index}]"), None),
-            Label::Tag(tag) => (format!("tag {tag}"), None),
-        };
-        let hex: String = message.frame[field.at.clone()]
+    let place = |place: Place| {
+        let at = place.at?;
+        let hex: String = message.frame[at.clone()]
             .iter()
             .take(shown.words.style.limit / 2)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Object::new()
-            .with("depth", field.depth)
-            .with("name", name)
-            .with("start", field.at.start)
-            .with("end", field.at.end)
+        let object = Object::new()
+            .with("depth", place.depth)
+            .with("name", place.name)
+            .with("start", at.start)
+            .with("end", at.end)
             .with("hex", hex)
-            .with("about", about)
-            .into()
+            .with("about", place.about);
+        Some(object.into())
     };
-    Json::Array(message.header.iter().chain(&message.body).map(place).collect())
+    Json::Array(places::of(shown.words, message).into_iter().filter_map(place).collect())
 }
 
 /// JSON whose objects keep the order of their fields. serde_json's own map sorts them by name, unless a feature is on

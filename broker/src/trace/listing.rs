@@ -59,7 +59,9 @@ impl<'a> Listing<'a> {
         let bytes = frame.get(from..).unwrap_or_default();
         let mut listing = Self { fields: Vec::new(), depth: 0, from };
         let end = schema::walk_start(message, version, bytes, &mut listing);
-        (listing.fields, end.map(|end| from + end).map_err(|malformed| malformed.to_string()))
+        let end =
+            end.map(|end| from + end).map_err(|malformed| malformed.counted_from(from).to_string());
+        (listing.fields, end)
     }
 
     fn push(&mut self, label: Label, at: Range<usize>, value: Seen<'a>) {

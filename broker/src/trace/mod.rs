@@ -4,8 +4,13 @@
 //! hostile frames and names every byte here. This room turns bytes into words; it knows no state.
 
 mod about;
+mod dates;
+mod decode;
 mod json;
 mod listing;
+mod places;
+mod records;
+mod short;
 mod text;
 mod words;
 
@@ -23,13 +28,14 @@ use std::{
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+pub use self::decode::{Decoded, decode};
 use self::{
     listing::{Field, Listing, Seen, Value},
     words::Words,
 };
 use crate::wire::schema;
 
-/// How requests and answers are shown, and which.
+/// Shows requests and answers: where to, in which form, and which of them.
 ///
 /// ```
 /// # #[tokio::main]
@@ -56,12 +62,14 @@ pub struct Trace {
 
 type TopicNames = Arc<Mutex<HashMap<Uuid, String>>>;
 
-/// For whom a trace is written.
+/// The form of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Indented lines for people.
+    /// All fields, on indented lines.
     #[default]
     Text,
+    /// One line for each request and its answer.
+    Short,
     /// One JSON object for each request and its answer, on a line of its own.
     Json,
 }
@@ -69,6 +77,7 @@ pub enum Format {
 #[derive(Clone, Debug, Default)]
 struct Filter {
     apis: Vec<String>,
+    except_apis: Vec<String>,
     client: Option<String>,
     topic: Option<String>,
 }
@@ -76,7 +85,7 @@ struct Filter {
 /// How much of a message is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
-    /// The most characters of one string or of one run of bytes.
+    /// The most characters of one string or of one run of bytes, and the most records of a message.
     limit: usize,
     /// Whether each field comes with its bytes and what it is for.
     bytes: bool,
@@ -101,6 +110,8 @@ impl std::fmt::Debug for Trace {
 
 impl Trace {
     /// A trace of everything as text. What cannot be written is dropped: a trace never stops the broker.
+    ///
+    /// The broker writes each exchange in one call, and waits for it. Pass a writer that does not block.
     pub fn to(out: impl Write + Send + 'static) -> Self {
         let out = Arc::new(Mutex::new(out));
         Self {
@@ -113,7 +124,7 @@ impl Trace {
         }
     }
 
-    /// Lines for people, or JSON for tools.
+    /// All fields, one line for each exchange, or JSON for tools.
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
         self
@@ -122,6 +133,12 @@ impl Trace {
     /// Only this API, by Kafka's name (`Produce`, in any case). Several calls show several APIs.
     pub fn api(mut self, name: impl Into<String>) -> Self {
         self.filter.apis.push(name.into());
+        self
+    }
+
+    /// Not this API, such as `ApiVersions`. Several calls hide several APIs.
+    pub fn except_api(mut self, name: impl Into<String>) -> Self {
+        self.filter.except_apis.push(name.into());
         self
     }
 
@@ -137,9 +154,9 @@ impl Trace {
         self
     }
 
-    /// The most characters that are shown of one string or of one run of bytes: 120 unless set.
-    pub fn limit(mut self, characters: usize) -> Self {
-        self.style.limit = characters;
+    /// Shows at most so many characters of a string or of bytes, and so many records of a message: 120 unless set.
+    pub fn limit(mut self, count: usize) -> Self {
+        self.style.limit = count;
         self
     }
 
@@ -193,14 +210,14 @@ pub(crate) enum Outcome<'a> {
 impl Connection {
     /// Shows one exchange, if the filter lets it through.
     pub(crate) fn show(&mut self, exchange: &Exchange) {
-        let Some(request) = Message::request(exchange.request) else {
+        let Some(request) = Message::request(exchange.request, 0) else {
             return self.show_unreadable(exchange);
         };
         if request.api == "ApiVersions" {
             self.learn_software(&request);
         }
         let answer = match exchange.outcome {
-            Outcome::Answer(frame) => Some(Message::answer(frame, request.key, request.version)),
+            Outcome::Answer(frame) => Some(Message::answer(frame, 0, request.key, request.version)),
             Outcome::NoAnswer | Outcome::Ended(_) => None,
         };
         let mut topics = self.trace.topics.lock();
@@ -224,6 +241,7 @@ impl Connection {
         };
         let shown = match self.trace.format {
             Format::Text => text::exchange(&shown),
+            Format::Short => short::exchange(&shown),
             Format::Json => json::exchange(&shown),
         };
         drop(topics);
@@ -240,6 +258,7 @@ impl Connection {
         let bytes = exchange.request.len();
         let shown = match self.trace.format {
             Format::Text => text::unreadable(*number, *remote, bytes, reason),
+            Format::Short => short::unreadable(*number, *remote, bytes, reason),
             Format::Json => json::unreadable(*number, *remote, bytes, reason),
         };
         self.trace.write(&shown);
@@ -252,40 +271,6 @@ impl Connection {
             self.software = Some((name.to_owned(), version.to_owned()));
         }
     }
-}
-
-/// Explains one frame, with or without its four bytes of length: each field with its bytes, its value and what it
-/// is for.
-///
-/// An answer does not say what it answers: name the API and the version of its request, such as
-/// `Some(("Fetch", 11))`. Without them the frame is read as a request.
-///
-/// # Errors
-///
-/// A sentence, if there is no such API or the frame is no request. A frame that makes sense only in part is
-/// explained up to there.
-pub fn decode(frame: &[u8], answers: Option<(&str, i16)>) -> Result<String, String> {
-    let frame = match frame.split_first_chunk::<4>() {
-        Some((length, rest)) if usize::try_from(i32::from_be_bytes(*length)) == Ok(rest.len()) => {
-            rest
-        }
-        _ => frame,
-    };
-    let message = match answers {
-        Some((name, version)) => {
-            let key = schema::key_named(name).ok_or_else(|| {
-                let names: Vec<&str> = crate::apis().iter().map(|api| api.name).collect();
-                format!("There is no API {name:?}. Some are: {}.", names.join(", "))
-            })?;
-            Message::answer(frame, key, version)
-        }
-        None => Message::request(frame).ok_or_else(|| {
-            let reason = schema::parse_header(frame).err().map_or(String::new(), |malformed| format!(": {malformed}"));
-            format!("This is no request{reason}. For an answer, name its request with --answer-to API:VERSION.")
-        })?,
-    };
-    let style = Style { bytes: true, ..Style::default() };
-    Ok(text::frame(&message, style))
 }
 
 /// All that is shown of one exchange.
@@ -309,7 +294,10 @@ pub(crate) struct Message<'a> {
     name: &'static str,
     key: i16,
     version: i16,
+    is_answer: bool,
     frame: &'a [u8],
+    /// Where the message begins: behind the length, if the frame has one.
+    from: usize,
     header: Vec<Field<'a>>,
     body: Vec<Field<'a>>,
     /// What is wrong with the rest of the bytes, if anything.
@@ -317,36 +305,40 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// A request, whole or up to where it stops to make sense; `None` if its API is unknown.
-    fn request(frame: &'a [u8]) -> Option<Self> {
-        let parsed = schema::parse_header(frame).ok()?;
+    /// The request that begins at `from`, whole or up to where it stops to make sense; `None` if its API is unknown.
+    fn request(frame: &'a [u8], from: usize) -> Option<Self> {
+        let parsed = schema::parse_header(frame.get(from..)?).ok()?;
         let (key, version) = (parsed.api_key, parsed.api_version);
         let api = schema::api(key)?;
         let header_version = schema::request_header_version(key, version)?;
-        let (header, _) = Listing::of(&schema::REQUEST_HEADER, header_version, frame, 0);
-        Some(Self::new(api, &api.request, version, frame, header, parsed.body))
+        let (header, _) = Listing::of(&schema::REQUEST_HEADER, header_version, frame, from);
+        let mut message = Self::new(api, &api.request, version, frame, from + parsed.body);
+        (message.header, message.from) = (header, from);
+        Some(message)
     }
 
     /// The answer to a request of this API and version.
-    fn answer(frame: &'a [u8], key: i16, version: i16) -> Self {
+    fn answer(frame: &'a [u8], from: usize, key: i16, version: i16) -> Self {
         let api = schema::api(key).expect("the API is known");
         // The answer to an ApiVersions request of an unknown version is in the layout of version 0 (KIP-511).
         let version = if api.response.has(version) { version } else { 0 };
         let header_version =
             schema::response_header_version(key, version).expect("the API is known");
-        let (header, end) = Listing::of(&schema::RESPONSE_HEADER, header_version, frame, 0);
-        Self::new(api, &api.response, version, frame, header, end.unwrap_or(frame.len()))
+        let (header, end) = Listing::of(&schema::RESPONSE_HEADER, header_version, frame, from);
+        let mut message = Self::new(api, &api.response, version, frame, end.unwrap_or(frame.len()));
+        (message.header, message.from, message.is_answer) = (header, from, true);
+        message
     }
 
+    /// A message whose body begins at `body`.
     fn new(
         api: &schema::ApiSchema,
         message: &schema::Message,
         version: i16,
         frame: &'a [u8],
-        header: Vec<Field<'a>>,
-        from: usize,
+        body: usize,
     ) -> Self {
-        let (body, end) = Listing::of(message, version, frame, from);
+        let (body, end) = Listing::of(message, version, frame, body);
         let flaw = match end {
             Err(malformed) => Some(malformed),
             Ok(end) if end < frame.len() => {
@@ -359,11 +351,18 @@ impl<'a> Message<'a> {
             name: message.name,
             key: api.key,
             version,
+            is_answer: false,
             frame,
-            header,
+            from: 0,
+            header: Vec::new(),
             body,
             flaw,
         }
+    }
+
+    /// How long the message is, without the length in front.
+    fn len(&self) -> usize {
+        self.frame.len() - self.from
     }
 
     fn int(&self, name: &str) -> Option<i64> {
@@ -408,7 +407,7 @@ fn api_name(api: &schema::ApiSchema) -> &'static str {
 
 impl Filter {
     fn passes_everything(&self) -> bool {
-        let Self { apis, client, topic } = self;
+        let Self { apis, except_apis: _, client, topic } = self;
         apis.is_empty() && client.is_none() && topic.is_none()
     }
 
@@ -423,7 +422,9 @@ impl Filter {
             Some(start) => client_id.starts_with(start),
             None => client_id == pattern,
         };
-        (self.apis.is_empty() || self.apis.iter().any(|api| api.eq_ignore_ascii_case(request.api)))
+        let names = |apis: &[String]| apis.iter().any(|api| api.eq_ignore_ascii_case(request.api));
+        (self.apis.is_empty() || names(&self.apis))
+            && !names(&self.except_apis)
             && self.client.as_deref().is_none_or(is_client)
             && self.topic.as_deref().is_none_or(|topic| {
                 request.mentions(topic, topics)

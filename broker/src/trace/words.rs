@@ -1,21 +1,19 @@
-//! Values as people and tools read them: error codes with their names, topic ids with their topics, record
-//! batches with their records.
+//! Values as people and tools read them: error codes with their names, topic ids with their topics, times with their
+//! dates, batches and records in a line.
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{
     Style,
+    dates::date,
     listing::{Field, Seen, Value},
+    records::{Blob, Record},
 };
 use crate::{
     error_code::ErrorCode,
-    log::{
-        batch::Batch,
-        records::{self, Record},
-    },
+    log::batch::{Batch, LOG_APPEND_TIME_FLAG},
     wire::schema,
 };
 
@@ -45,9 +43,10 @@ impl<'a> Words<'a> {
             Value::Tags(count) => count.to_string(),
             Value::Tag(size) => format!("{size} bytes"),
         };
-        match self.meaning(field) {
-            Some(meaning) => format!("{said} {meaning}"),
-            None => said,
+        match (self.meaning(field), time(field)) {
+            (Some(meaning), _) => format!("{said} {meaning}"),
+            (None, Some(time)) => format!("{said} {time}"),
+            (None, None) => said,
         }
     }
 
@@ -66,57 +65,14 @@ impl<'a> Words<'a> {
             _ => None,
         }
     }
-
-    /// The batches of a records field, a line each, with their records below.
-    pub(super) fn batches(self, bytes: &[u8]) -> Vec<String> {
-        let mut lines = Vec::new();
-        for part in parts(bytes) {
-            match part {
-                Part::Batch(batch) => {
-                    lines.push(describe(&batch));
-                    lines.extend(records::read(&batch).map(|record| {
-                        let offset = batch.base_offset + record.offset_delta;
-                        format!("  {offset}: {}", describe_record(&record, self.style.limit))
-                    }));
-                }
-                Part::CutOff(len) => lines.push(format!("{len} bytes of a batch that is cut off")),
-                Part::NoBatch(len, code) => {
-                    lines.push(format!("{len} bytes that are no record batch ({code})"));
-                }
-            }
-        }
-        lines
-    }
 }
 
-/// What a records field consists of.
-#[derive(Debug)]
-pub(super) enum Part {
-    Batch(Box<Batch>),
-    /// The beginning of a batch, of this many bytes, that the answer had no room for.
-    CutOff(usize),
-    /// So many bytes that are none.
-    NoBatch(usize, ErrorCode),
-}
-
-/// The parts of a records field.
-pub(super) fn parts(bytes: &[u8]) -> Vec<Part> {
-    let mut bytes = Bytes::copy_from_slice(bytes);
-    let mut parts = Vec::new();
-    loop {
-        match Batch::take(&mut bytes) {
-            Ok(Some(batch)) => parts.push(Part::Batch(Box::new(batch))),
-            Ok(None) if bytes.is_empty() => return parts,
-            Ok(None) => {
-                parts.push(Part::CutOff(bytes.len()));
-                return parts;
-            }
-            Err(code) => {
-                parts.push(Part::NoBatch(bytes.len(), code));
-                return parts;
-            }
-        }
-    }
+/// The date of a field that holds a time.
+fn time(field: &Field) -> Option<String> {
+    let Seen::Value(Value::Int(time)) = field.value else { return None };
+    let is_time = ["timestamp", "log_append_time_ms"];
+    // Negative numbers have meanings of their own, such as "the end".
+    (time >= 0 && is_time.iter().any(|name| field.is(name))).then(|| date(time))?
 }
 
 /// The name of a batch's codec.
@@ -126,15 +82,15 @@ pub(super) fn codec(batch: &Batch) -> String {
         .map_or("unknown codec".to_owned(), |codec| format!("{codec:?}").to_lowercase())
 }
 
-fn describe(batch: &Batch) -> String {
+/// A batch in a line.
+pub(super) fn batch(batch: &Batch) -> String {
     let first = batch.base_offset;
-    let last = first + i64::from(batch.last_offset_delta);
+    let last = first.saturating_add(batch.last_offset_delta.into());
     let codec = codec(batch);
     let crc = if batch.is_intact() { "crc right" } else { "crc WRONG" };
     let mut said = format!(
-        "batch {first}..={last}: {} record{}, {} bytes, compression {codec}, {crc}",
-        batch.record_count,
-        if batch.record_count == 1 { "" } else { "s" },
+        "{first}..={last}: {}, {} bytes, compression {codec}, {crc}",
+        count(batch.record_count.into(), "record"),
         batch.bytes.len()
     );
     if batch.has_producer_id() {
@@ -146,24 +102,67 @@ fn describe(batch: &Batch) -> String {
     said
 }
 
-fn describe_record(record: &Record, limit: usize) -> String {
-    let or_null = |bytes: &Option<Bytes>| {
-        bytes.as_ref().map_or("null".to_owned(), |bytes| text(bytes, limit))
-    };
+/// The meaning of a batch's attributes.
+pub(super) fn attributes(batch: &Batch) -> String {
+    let is_append_time = batch.attributes & LOG_APPEND_TIME_FLAG != 0;
     let mut said = format!(
-        "key {} value {} time {}",
-        or_null(&record.key),
-        or_null(&record.value),
-        record.timestamp
+        "compression {}, {}",
+        codec(batch),
+        if is_append_time { "LogAppendTime" } else { "CreateTime" }
     );
-    for (name, value) in &record.headers {
-        said += &format!(" header {}={}", text(name, limit), or_null(value));
+    for (is_set, name) in
+        [(batch.is_transactional(), ", transactional"), (batch.is_control(), ", control batch")]
+    {
+        said += if is_set { name } else { "" };
     }
     said
 }
 
+/// A record in a line.
+pub(super) fn record(record: &Record, limit: usize) -> String {
+    let or_null = |blob: &Option<Blob>| {
+        blob.as_ref().map_or("null".to_owned(), |blob| shown(&blob.start, blob.len, limit))
+    };
+    let time = date(record.timestamp).unwrap_or_else(|| record.timestamp.to_string());
+    let mut said =
+        format!("key {} value {} time {time}", or_null(&record.key), or_null(&record.value));
+    for (name, value) in &record.headers {
+        said += &format!(" header {}={}", shown(&name.start, name.len, limit), or_null(value));
+    }
+    if record.more_headers > 0 {
+        said += &format!(" and {}", count(record.more_headers, "more header"));
+    }
+    said
+}
+
+/// Bytes or null.
+pub(super) fn blob(bytes: Option<&[u8]>, limit: usize) -> String {
+    bytes.map_or("null".to_owned(), |bytes| text(bytes, limit))
+}
+
+/// `1 record`, `2 records`.
+pub(super) fn count(count: i64, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The beginning of bytes of which there are `len`.
+fn shown(start: &[u8], len: u64, limit: usize) -> String {
+    if start.len() as u64 == len {
+        return text(start, limit);
+    }
+    // The beginning may end within a character.
+    let whole = match std::str::from_utf8(start) {
+        Err(error) if error.error_len().is_none() => &start[..error.valid_up_to()],
+        _ => start,
+    };
+    match string(whole) {
+        Some(string) => format!("{:?}… ({len} bytes)", cut(string, limit)),
+        None => hexadecimal(start, limit),
+    }
+}
+
 /// Bytes as a quoted string if they are one, otherwise in hexadecimal.
-pub(super) fn text(bytes: &[u8], limit: usize) -> String {
+fn text(bytes: &[u8], limit: usize) -> String {
     string(bytes).map_or_else(|| hexadecimal(bytes, limit), |string| quote(string, limit))
 }
 
@@ -184,7 +183,7 @@ fn hexadecimal(bytes: &[u8], limit: usize) -> String {
     format!("0x{}{more}", shown.collect::<String>())
 }
 
-fn quote(string: &str, limit: usize) -> String {
+pub(super) fn quote(string: &str, limit: usize) -> String {
     let cut = cut(string, limit);
     if cut.len() == string.len() {
         return format!("{string:?}");

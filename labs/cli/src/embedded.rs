@@ -75,7 +75,8 @@ impl Embedded {
         let log = File::create(&self.log).with_context(problem)?;
 
         let mut command = Command::new(program()?);
-        command.arg("--port").arg(port.to_string());
+        // The line with the address is read below, so it must not be JSON.
+        command.env("LOG_FORMAT", "text").arg("--port").arg(port.to_string());
         if let Some(host) = host {
             command.arg("--host").arg(host);
         }

@@ -90,7 +90,10 @@ fn markdown(text: &str) -> Vec<String> {
         if line.starts_with("```") {
             code = !code;
             paragraphs.end();
-        } else if code || line.starts_with("<!--") {
+        } else if code
+            || line.starts_with("<!--")
+            || (line.starts_with('[') && line.contains("]: http"))
+        {
             // Nobody reads it as a sentence.
         } else if line.starts_with('|') {
             paragraphs.end();

@@ -31,7 +31,8 @@ impl Broker {
     /// Starts `mini-kafka` on a free port. It ends with this value.
     pub async fn in_memory() -> Result<Self> {
         let program = program()?;
-        let arguments = ["--host", "127.0.0.1", "--port", "0"].map(OsStr::new);
+        let arguments =
+            ["--host", "127.0.0.1", "--port", "0", "--log-format", "text"].map(OsStr::new);
         let mut shell = shell(IN_MEMORY, program.as_os_str(), &arguments, Stdio::piped())?;
         let stdout = shell.stdout.take().context("stdout was piped above")?;
         let mut lines = BufReader::new(stdout).lines();

@@ -43,7 +43,7 @@ impl Server {
     pub(crate) fn exec() -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_mini-kafka"))
-            .args(["--port", "0"])
+            .args(["--port", "0", "--log-format", "text"])
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()

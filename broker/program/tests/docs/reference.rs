@@ -5,13 +5,13 @@ use std::{fmt::Write as _, fs, path::Path};
 const HEAD: &str = "\
 # API reference
 
-What this broker serves, API by API: versions, behaviour, what is left out and what Kafka does there.
+What this broker serves, API by API: versions, behaviour, and what is left out.
 
 <!-- Generated from broker/src/api: UPDATE=1 cargo test -p mini-kafka-program --test docs -->
 
-An API that is not in this list is not served: ApiVersions does not name it, so no client asks, and whoever asks all
-the same loses the connection. The versions are those of Apache Kafka 4.1, unless a section says otherwise.
-The fields of a message and what each is for: `mini-kafka decode` shows them of any frame (see [protocol.md](protocol.md)).
+An API that is not in this list is not served ([limits.md](limits.md) names them). ApiVersions does not name it either, so
+clients do not ask for it. A request for it ends the connection. `mini-kafka decode` shows the fields of any message and
+what each is for ([protocol.md](protocol.md)). Kafka's own description: [the protocol guide](https://kafka.apache.org/protocol.html).
 
 ";
 
@@ -29,7 +29,7 @@ pub(crate) fn generate(api: &Path) -> String {
     assert_eq!(rows.len(), served.len(), "the table in api/mod.rs is not read to its end");
 
     let mut out = HEAD.to_owned();
-    out += "| key | API | versions | handler |\n|---|---|---|---|\n";
+    out += "| key | API | versions | in Kafka 4.3.1 | handler |\n|---|---|---|---|---|\n";
     let mut sections = String::new();
     for api_served in &served {
         let row =
@@ -44,8 +44,9 @@ pub(crate) fn generate(api: &Path) -> String {
         let (name, key) = (api_served.name, api_served.key);
         writeln!(
             out,
-            "| {key} | [{name}](#{}) | {versions} | [`{file}`](../src/api/{file}) |",
-            name.to_lowercase()
+            "| {key} | [{name}](#{}) | {versions} | {} | [`{file}`](../src/api/{file}) |",
+            name.to_lowercase(),
+            in_kafka(key)
         )
         .unwrap();
 
@@ -59,6 +60,15 @@ pub(crate) fn generate(api: &Path) -> String {
         write!(sections, ". In a sentence: {title}\n{rest}").unwrap();
     }
     out + &sections
+}
+
+/// The newest versions of Kafka 4.3.1, where they differ from what this broker serves. They come from the message
+/// definitions in its `kafka-clients` jar.
+const NEWEST: &[(i16, &str)] = &[(2, "1–11"), (8, "2–10"), (9, "1–10")];
+
+fn in_kafka(key: i16) -> String {
+    let differs = NEWEST.iter().find(|(number, _)| *number == key);
+    differs.map_or("the same".to_owned(), |(_, versions)| (*versions).to_owned())
 }
 
 fn rows(table: &str) -> Vec<Row> {

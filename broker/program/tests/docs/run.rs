@@ -276,6 +276,7 @@ fn normal_line(line: &str) -> String {
         match id {
             Some((before, id)) if is_uuid(id) => normal += &format!("{before}<id>"),
             _ if is_number && number.len() == 1 && run.len() == 13 => normal += "<time>",
+            _ if is_date(run) => normal += "<time>",
             _ if is_number && number.len() == 2 && after.starts_with(" ms") => normal += "<time>",
             _ if is_number && number.len() == 3 => normal += "<version>",
             _ if run.starts_with("127.0.0.1:") => normal += "<address>",
@@ -284,6 +285,19 @@ fn normal_line(line: &str) -> String {
         rest = after;
     }
     normal
+}
+
+/// Such as `2023-11-14T22:13:20.000Z`.
+fn is_date(text: &str) -> bool {
+    text.len() == 24
+        && text.char_indices().all(|(at, c)| match at {
+            4 | 7 => c == '-',
+            10 => c == 'T',
+            13 | 16 => c == ':',
+            19 => c == '.',
+            23 => c == 'Z',
+            _ => c.is_ascii_digit(),
+        })
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -70,6 +70,13 @@ impl Malformed {
         self.0.message = Some((message, version));
         self
     }
+
+    /// The same for a message that begins at byte `start` of its frame: positions then count from the frame.
+    #[cold]
+    pub(crate) fn counted_from(mut self, start: usize) -> Malformed {
+        self.0.at += start;
+        self
+    }
 }
 
 impl Malformed {
