@@ -57,7 +57,15 @@ fn ended_by(error: &anyhow::Error) -> ExitCode {
 
 /// The error with its causes, on one line, with a full stop.
 fn sentence(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
+    let text = match error.downcast_ref::<io::Error>() {
+        // Everything else that can fail says what it is.
+        Some(error) => {
+            let reason = error.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or_default();
+            format!("The output cannot be written: {reason}")
+        }
+        None => format!("{error:#}"),
+    };
     if text.ends_with(['.', '?']) { text } else { format!("{text}.") }
 }
 

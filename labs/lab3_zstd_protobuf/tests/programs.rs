@@ -138,3 +138,14 @@ async fn the_answers_of_check_yourself() {
     let output = program(PRODUCER, address, &["-X", &level]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_named() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = program(PRODUCER, broker.bootstrap_servers(), &[]).stdout(full).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.ends_with("The output cannot be written: No space left on device.\n"), "{text}");
+}

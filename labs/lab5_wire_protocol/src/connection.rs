@@ -5,6 +5,7 @@ use crate::story::Event;
 use crate::wire::{Decoder, Frame};
 use anyhow::{Context as _, bail};
 use shared::client::{FIRST_ANSWER, NoBroker};
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -39,7 +40,7 @@ impl Connection {
     /// To the first that answers of `host:port,host:port`.
     ///
     /// # Errors
-    /// [`NoBroker`] when none does.
+    /// [`NoBroker`] when none does. Another error when one of them is not an address.
     pub async fn open(addresses: &str) -> anyhow::Result<Self> {
         let mut reason = "no address".to_owned();
         for address in addresses.split(',').map(str::trim) {
@@ -49,6 +50,9 @@ impl Connection {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true).context("The socket takes no options")?;
                     return Ok(Self { stream, peer: address.to_owned() });
+                }
+                Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => {
+                    bail!("`{address}` is not an address. Write host:port, as in 127.0.0.1:9092.")
                 }
                 Ok(Err(error)) => reason = error.to_string(),
                 Err(_) => reason = format!("no answer within {FIRST_ANSWER:?}"),

@@ -77,6 +77,16 @@ fn a_broker_that_was_named_must_answer() {
 }
 
 #[test]
+fn what_is_not_an_address_is_said() {
+    let output = run(&["check", "-b", "foo bar"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "`foo bar` is not an address. Write host:port, as in 127.0.0.1:9092.\n"
+    );
+}
+
+#[test]
 fn a_stage_that_does_not_exist_is_wrong_usage() {
     for stage in ["0", "9", "one", "-1"] {
         let output = run(&["stage", stage]);
