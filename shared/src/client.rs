@@ -110,7 +110,9 @@ impl Cluster {
         let asking = async {
             tokio::select! {
                 answer = cluster.metadata() => answer.map_err(|error| {
-                    no_broker(cluster.failure.reason().unwrap_or_else(|| error.to_string()))
+                    tracing::debug!("{error}");
+                    let silence = || format!("no answer within {} s", FIRST_ANSWER.as_secs());
+                    no_broker(cluster.failure.reason().unwrap_or_else(silence))
                 }),
                 () = cluster.failure.nobody_listens(address) => Err(no_broker(REFUSED.to_owned())),
             }

@@ -50,15 +50,15 @@ enum Command {
 #[derive(Debug, Clone, Default, Args)]
 struct Tuning {
     /// The producer's pause between two payments, as in 2s or 500ms
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     interval: Option<Duration>,
 
     /// A batch is handed over when it has N payments
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = one_or_more)]
     batch_size: Option<NonZeroUsize>,
 
     /// … or when this time is over, whichever comes first, as in 5s
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     batch_wait: Option<Duration>,
 
     /// Commit a batch before or after it is processed
@@ -114,6 +114,14 @@ struct Provision {
 
     #[command(flatten)]
     flags: Flags,
+}
+
+fn time(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "write a time, as in 2s or 500ms")
+}
+
+fn one_or_more(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "write a whole number, 1 or more")
 }
 
 fn main() -> ExitCode {
