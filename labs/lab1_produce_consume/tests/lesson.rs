@@ -72,6 +72,37 @@ async fn a_terminal_shows_what_the_readme_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_pasted_together_all_arrive() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let mut producer = screen(PRODUCER, &broker);
+    wait_for_the_prompt(&producer);
+    producer.type_text("u1 a\ru2 b\ru7 c\r");
+    producer.wait_for("\nu7 c → lab1[1]@0  key=u7 crc32 % 3 = 1\n");
+    wait_for_the_prompt(&producer);
+    producer.press_ctrl('d');
+    producer.wait_for("\nDelivered 3 messages.\n");
+    assert_eq!(producer.ended(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_arrives_while_somebody_types_loses_nothing() {
+    let broker = TestBroker::embedded(0).await.unwrap();
+    let mut command = command(PRODUCER, &broker);
+    command.args(["-X", "message.timeout.ms=1000"]);
+    let mut producer = Screen::start(command, 120, 40);
+    wait_for_the_prompt(&producer);
+    broker.stop().await;
+    producer.type_line("u1 first");
+    producer.type_text("u1 sec");
+    producer.wait_for("u1 first → not delivered: no broker acknowledged it within 1000 ms");
+    producer.type_text("ond\r");
+    producer.wait_for("\nu1 second → not delivered: ");
+    producer.press_ctrl('d');
+    producer.wait_for("\nFailed 2 messages.");
+    assert_eq!(producer.ended(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_closed_window_is_an_orderly_end() {
     let broker = TestBroker::embedded(0).await.unwrap();
     let mut consumer = screen(CONSUMER, &broker);
