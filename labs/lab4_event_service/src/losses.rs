@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The failed sends. A clone is the same list.
 #[derive(Debug, Clone)]
@@ -20,9 +21,13 @@ pub struct Losses {
 #[derive(Debug, Default)]
 struct State {
     file: Option<File>,
-    /// Failed since the last success, or since the last summary.
+    /// Failed since the last summary.
     in_a_row: u64,
+    last: Option<Instant>,
 }
+
+/// When a broker is back, some sends succeed while older ones still time out. They all belong to one row.
+const CALM: Duration = Duration::from_secs(1);
 
 impl Losses {
     pub fn new(path: &Path) -> Self {
@@ -33,6 +38,7 @@ impl Losses {
     pub fn lost(&self, event: &Outgoing, error: &impl Display) {
         let mut state = self.state();
         state.in_a_row += 1;
+        state.last = Some(Instant::now());
         let line = say::escaped(format!("{} {}: {error}", event.topic, event.payload));
         if state.in_a_row == 1 {
             tracing::warn!(
@@ -48,9 +54,12 @@ impl Losses {
         }
     }
 
-    /// An event was sent, so the row has ended.
+    /// An event was sent. If none has failed for a while, the row has ended.
     pub fn sent(&self) {
-        self.tell();
+        let calm = self.state().last.is_some_and(|last| last.elapsed() > CALM);
+        if calm {
+            self.tell();
+        }
     }
 
     /// Says how many failed in a row.

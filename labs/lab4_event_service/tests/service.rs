@@ -249,6 +249,35 @@ async fn a_locked_database_makes_no_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_ids_of_old_events_and_requests_are_deleted() {
+    let broker = TestBroker::start().await.unwrap();
+    let (mut config, _folder) = config(broker.bootstrap_servers());
+    let rows = |database: &std::path::Path, table: &str| -> i64 {
+        let database = rusqlite::Connection::open(database).unwrap();
+        let sql = format!("SELECT count(*) FROM {table}");
+        database.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    for age in [1_u8, 0] {
+        config.lab.remember_events_days = age.into();
+        config.lab.remember_requests_hours = age.into();
+        let (service, consumers) =
+            (Program::service(&config).await, Program::consumers(&config).await);
+        if age == 1 {
+            let user = json!({ "name": "Ada" });
+            service.client().post_once("/users", &user, "key").await.unwrap();
+            rest(&config, &service, &consumers).await;
+        }
+        while rows(&config.lab.database, "requests") != i64::from(age)
+            || rows(&config.lab.notifications_database, "handled") != i64::from(age)
+        {
+            tokio::task::yield_now().await;
+        }
+        service.end().await;
+        consumers.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_ends_when_its_relay_or_a_consumer_ends() {
     let port = port_without_broker().await;
     let (config, _folder) = config(&format!("127.0.0.1:{port}"));
