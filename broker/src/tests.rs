@@ -1,5 +1,7 @@
 //! A whole broker whose clock a test holds.
 
+mod fuzz;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use proptest::prelude::*;
 
 use super::{members::Parked, state::State, *};
 use crate::{
@@ -129,26 +128,37 @@ enum Event {
 
 const CLIENTS: usize = 4;
 
-fn event() -> impl Strategy<Value = Event> {
-    let client = 0..CLIENTS;
+/// What these bytes say.
+fn event([what, client, a, b, c, d]: [u8; 6]) -> Event {
+    let client = usize::from(client) % CLIENTS;
     // Added to the generation the client knows: nearly always none.
-    let slip = prop_oneof![9 => Just(0), 1 => -1..=1];
-    prop_oneof![
-        8 => (client.clone(), any::<bool>(), any::<bool>(), prop_oneof![Just(3), Just(4), Just(9)], 0..3_usize,
-              prop_oneof![Just(-1), Just(0), 1..20_000_i64])
-            .prop_map(|(client, fresh, is_static, version, protocols, rebalance)| {
-                Event::Join { client, fresh: fresh && is_static, is_static, version, protocols, rebalance }
-            }),
-        8 => (client.clone(), prop::collection::vec(0..CLIENTS + 1, 0..CLIENTS), slip.clone())
-            .prop_map(|(client, assigns, generation)| Event::Sync { client, assigns, generation }),
-        3 => (client.clone(), slip.clone()).prop_map(|(client, generation)| Event::Heartbeat { client, generation }),
-        2 => prop::collection::vec(client.clone(), 1..3).prop_map(|clients| Event::Leave { clients }),
-        1 => client.clone().prop_map(|client| Event::LeaveInstance { client }),
-        2 => (client, any::<bool>(), slip)
-            .prop_map(|(client, simple, generation)| Event::Commit { client, simple, generation }),
-        4 => prop_oneof![1..100_i64, 1_000..70_000_i64].prop_map(Event::Pass),
-        1 => Just(Event::Delete),
-    ]
+    let generation = match d % 16 {
+        0 => -1,
+        1 => 1,
+        _ => 0,
+    };
+    match what % 29 {
+        0..8 => Event::Join {
+            client,
+            fresh: a & 3 == 3,
+            is_static: a & 1 == 1,
+            version: [3, 4, 9][usize::from(b % 3)],
+            protocols: usize::from(c % 3),
+            rebalance: [-1, 0, 80 * Millis::from(d)][usize::from(a / 4 % 3)],
+        },
+        8..16 => {
+            let assigns = (0..=CLIENTS).filter(|client| a >> client & 1 == 1).collect();
+            Event::Sync { client, assigns, generation }
+        }
+        16..19 => Event::Heartbeat { client, generation },
+        19 => Event::Leave { clients: vec![client] },
+        20 => Event::Leave { clients: vec![client, usize::from(a) % CLIENTS] },
+        21 => Event::LeaveInstance { client },
+        22..24 => Event::Commit { client, simple: a & 1 == 1, generation },
+        24..26 => Event::Pass(1 + Millis::from(a)),
+        26..28 => Event::Pass(1_000 + 270 * Millis::from(a)),
+        _ => Event::Delete,
+    }
 }
 
 /// The clients, and the requests that the group owes an answer.
@@ -356,25 +366,24 @@ impl World {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_order_of_events_keeps_the_invariants(
-        delay in prop_oneof![Just(0), Just(3_000)],
-        max_size in prop_oneof![4 => Just(usize::MAX), 1 => Just(2_usize)],
-        events in prop::collection::vec(event(), 1..120),
-    ) {
-        let mut world = World::new(delay, max_size);
-        for event in events {
-            world.run(event);
-        }
-        // In the end everybody falls silent, and everything comes to rest.
-        for _ in 0..20 {
-            world.run(Event::Pass(400_000));
-        }
-        prop_assert!(world.open.is_empty(), "every waiting request was answered");
-        prop_assert_eq!(world.group.state_name(), "Empty");
-        prop_assert_eq!(world.group.next_deadline(), None);
-    }
+/// `make fuzz` does this for longer.
+#[test]
+fn any_order_of_events_keeps_the_invariants() {
+    bolero::check!().with_type::<(bool, bool, Vec<[u8; 6]>)>().for_each(
+        |(has_delay, is_small, events)| {
+            let delay = if *has_delay { 3_000 } else { 0 };
+            let max_size = if *is_small { 2 } else { usize::MAX };
+            let mut world = World::new(delay, max_size);
+            for bytes in events {
+                world.run(event(*bytes));
+            }
+            // In the end everybody falls silent, and everything comes to rest.
+            for _ in 0..20 {
+                world.run(Event::Pass(400_000));
+            }
+            assert!(world.open.is_empty(), "every waiting request was answered");
+            assert_eq!(world.group.state_name(), "Empty");
+            assert_eq!(world.group.next_deadline(), None);
+        },
+    );
 }
