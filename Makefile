@@ -69,18 +69,8 @@ lab1 lab2 lab3 lab4 lab5: ## The steps of a lab
 demo: tools ## Lab 1 from end to end on a broker of its own: nothing to start, nothing left running
 	$(call run,lab1-demo)
 
-# The packages' tests run side by side: most of them wait for a clock, not for the processor. With ARGS cargo runs what they say.
 test: tools ## Every test that needs nothing but this machine (ARGS='-p shared': those of a package)
-	cargo test $(or $(ARGS),--workspace --no-run)
-ifndef ARGS
-	@mkdir -p target/tests
-	@$(MAKE) --keep-going --jobs=$(JOBS) $(addprefix test-,$(shell cargo tree --workspace --depth 0 --prefix none --offline | cut -d' ' -f1))
-	@awk '/^test result: / {passed += $$4; ignored += $$8} END {print passed " tests passed, " ignored " ignored"}' target/tests/*.log
-endif
-
-JOBS ?= 6
-test-%:
-	@MAKEFLAGS= cargo test --package $* > target/tests/$*.log 2>&1; code=$$?; cat target/tests/$*.log; exit $$code
+	$(if $(ARGS),cargo test $(ARGS),sh scripts/test)
 
 doctor: ## What is installed, what is missing, who answers on Kafka's port; and a verdict
 	@sh scripts/doctor
