@@ -9,6 +9,8 @@
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::{Buf, BufMut as _, Bytes, TryGetError};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::metadata::Metadata;
 use shared::client::{Cluster, FIRST_ANSWER};
 use std::fmt;
@@ -70,7 +72,12 @@ pub async fn stored(cluster: &Cluster, topic: &str, from: i64) -> anyhow::Result
 }
 
 fn read_all(cluster: &Cluster, topic: &str, from: i64) -> anyhow::Result<Vec<Batch>> {
-    let client = cluster.admin().inner();
+    // A client that ends here. The cluster's own is a producer: once it knows a topic, it asks for it again and again, and
+    // a broker may then make a topic that was deleted.
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.brokers.join(","))
+        .create()
+        .context("librdkafka refuses to make a consumer")?;
     let metadata = client
         .fetch_metadata(Some(topic), FIRST_ANSWER)
         .context("The broker did not answer which partitions the topic has")?;
