@@ -247,6 +247,23 @@ fn features(selection: &[&str]) -> BTreeSet<String> {
     found
 }
 
+/// The broker's own tests paste its README's blocks into a crate outside of the workspace and run them.
+#[test]
+fn what_the_readme_shows_of_the_broker_is_the_brokers_own_readme() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let (readme, brokers) = (read("README.md"), read("broker/README.md"));
+    let blocks: Vec<_> = readme
+        .split("\n```")
+        .skip(1)
+        .step_by(2)
+        .filter(|block| block.starts_with("rust") || block.starts_with("toml"))
+        .collect();
+    assert_eq!(blocks.len(), 2, "the dependencies and the test");
+    for block in blocks {
+        assert!(brokers.contains(block), "not in broker/README.md:\n{block}");
+    }
+}
+
 /// What make would do, without the `-q` that depends on what is built already.
 fn dry_run(target_and_variables: &str) -> String {
     let mut make = Command::new("make");
