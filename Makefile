@@ -284,7 +284,7 @@ ci: check lint test integration-test ## What the CI runs
 
 ##@ Other clients, other brokers, speed
 
-.PHONY: integration-test conformance docker-test fuzz bench bench-quick bench-instructions deny
+.PHONY: integration-test conformance docker-test fuzz soak bench bench-quick bench-instructions deny
 integration-test: tools ## Clients in other languages (JavaScript, Python, Go, Java, C) against the embedded broker
 	CLIENTS=1 cargo test --test integration_tests$(args)
 
@@ -295,8 +295,11 @@ conformance: tools ## The client tests against a Kafka of yours: make conformanc
 docker-test: tools ## The tests that start Kafka in a container (needs a Docker engine)
 	cargo test -p shared --features docker-tests$(args)
 
-fuzz: ## Fuzz the broker for SECONDS (60) with frames and with group scripts
-	BOLERO_RANDOM_TEST_TIME_MS=$(or $(SECONDS),60)000 BOLERO_RANDOM_ITERATIONS=1000000000 cargo test --package mini-kafka --lib -- any_frames any_order
+fuzz: tools ## Fuzz the broker with frames, batches and group scripts, 60 s each (ARGS=600: so many seconds)
+	BOLERO_RANDOM_TEST_TIME_MS=$(or $(ARGS),60)000 BOLERO_RANDOM_ITERATIONS=1000000000 cargo test -p mini-kafka --lib -- any_frames any_batch any_order
+
+soak: tools ## Half an hour of mixed clients: is every record read, and is memory flat? (ARGS='--seconds 300')
+	cargo test -p mini-kafka-program --test soak -- $(or $(ARGS),--seconds 1800)
 
 bench: tools ## Micro-benchmarks of batches and the log
 	cargo bench -p mini-kafka$(if $(ARGS), -- $(ARGS))

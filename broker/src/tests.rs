@@ -29,11 +29,7 @@ use crate::{
 const HOUR: Millis = 3_600_000;
 
 fn ask<R: Request>(broker: &Broker, version: i16, request: &R) -> R::Response {
-    let mut frame = BytesMut::new();
-    let header =
-        RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
-    header.encode(&mut frame, R::header_version(version)).unwrap();
-    request.encode(&mut frame, version).unwrap();
+    let frame = request_frame(version, request);
     let mut stream = TcpStream::connect(broker.bootstrap_servers()).unwrap();
     stream.write_all(&u32::try_from(frame.len()).unwrap().to_be_bytes()).unwrap();
     stream.write_all(&frame).unwrap();
@@ -42,9 +38,22 @@ fn ask<R: Request>(broker: &Broker, version: i16, request: &R) -> R::Response {
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
-    let mut answer = Bytes::from(answer);
-    ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
-    R::Response::decode(&mut answer, version).unwrap()
+    read_answer::<R>(&mut answer.into(), version)
+}
+
+/// A request with its header, without the length in front.
+fn request_frame<R: Request>(version: i16, request: &R) -> BytesMut {
+    let mut frame = BytesMut::new();
+    let header =
+        RequestHeader::default().with_request_api_key(R::KEY).with_request_api_version(version);
+    header.encode(&mut frame, R::header_version(version)).unwrap();
+    request.encode(&mut frame, version).unwrap();
+    frame
+}
+
+fn read_answer<R: Request>(answer: &mut Bytes, version: i16) -> R::Response {
+    ResponseHeader::decode(answer, R::Response::header_version(version)).unwrap();
+    R::Response::decode(answer, version).unwrap()
 }
 
 /// Produces one record with this time to the first partition of `topic`.
