@@ -1,6 +1,6 @@
-//! An in-memory, Kafka-compatible broker to learn from and to put in a test.
+//! An in-memory, Kafka-compatible broker for tests and for learning.
 //!
-//! [`Broker`] and [`Builder`] are all that an embedder sees. Inside, data flows one way:
+//! A test needs only [`Broker`] and [`Builder`]. Inside, a request goes this way, and its answer comes back:
 //!
 //! ```text
 //! socket → server/connection → wire (frame, header, body) → api table → api/<family>/<api> → cluster → log | group
@@ -59,7 +59,7 @@ pub use crate::{
 pub struct Api {
     /// Kafka's name for it, such as `Produce`.
     pub name: &'static str,
-    /// The number that stands in a request.
+    /// Its number in a request.
     pub key: i16,
     /// The oldest version that is answered.
     pub min_version: i16,
@@ -82,10 +82,10 @@ pub fn apis() -> Vec<Api> {
     apis
 }
 
-/// A running broker. Dropping it stops it: its port is free then.
+/// A running broker. If you drop it, it stops, and its port is free.
 ///
-/// It runs on threads that are not its caller's, so a call that blocks your test or your runtime does not block it. All
-/// brokers of a process share a thread, unless [`Builder::own_runtime`] or [`Builder::threads`] says otherwise.
+/// It runs on threads of its own. So a call that blocks your test or your runtime does not block the broker. All
+/// brokers of a process share one thread, unless you call [`Builder::own_runtime`] or [`Builder::threads`].
 #[derive(Debug)]
 #[must_use = "a broker stops when it is dropped: keep it in a variable"]
 pub struct Broker {
@@ -95,16 +95,17 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker with the defaults: a free port on both loopbacks, topics made on demand with three partitions.
+    /// Starts a broker with the defaults: a free port on 127.0.0.1 and ::1. A topic that does not exist is created when a
+    /// client asks for it, with three partitions.
     ///
     /// # Errors
     ///
-    /// Only if the machine has no free port or no thread to spare.
+    /// Only if the machine has no free port or cannot start a thread.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
 
-    /// A broker to be configured first.
+    /// Configures a broker before it starts.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -114,19 +115,19 @@ impl Broker {
         &self.bootstrap_servers
     }
 
-    /// The id of the cluster that this one broker is, as Kafka's Admin clients tell it.
+    /// The id of the cluster, as Kafka's Admin clients show it. The cluster has this one broker.
     pub fn cluster_id(&self) -> &str {
         &self.cluster.id
     }
 
-    /// Stops the broker and waits until its port is free and every connection is closed, without blocking as a drop
-    /// does.
+    /// Stops the broker, and waits until its port is free and every connection is closed. A drop does the same, but blocks
+    /// its thread.
     pub async fn shutdown(self) {
         self.server.stop().await;
     }
 }
 
-/// What a broker shall be like.
+/// Configures a broker before it starts.
 #[derive(Clone, Debug, Default)]
 #[must_use = "call start()"]
 pub struct Builder {
@@ -147,53 +148,54 @@ impl Builder {
         self
     }
 
-    /// The address to listen on instead of both loopbacks (127.0.0.1 and ::1).
+    /// The address to listen on. Without it, the broker listens on 127.0.0.1 and ::1.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
     }
 
-    /// A broker setting under Kafka's name, such as `num.partitions` or `message.max.bytes`. The last one wins.
+    /// A broker setting under Kafka's name, such as `num.partitions` or `message.max.bytes`. If a
+    /// setting is set twice, the last value wins.
     pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
-    /// A topic that is there from the start.
+    /// Creates a topic when the broker starts.
     pub fn topic(mut self, name: impl Into<String>, partitions: i32) -> Self {
         self.topics.push((name.into(), partitions));
         self
     }
 
-    /// Shows every request and its answer, as far as the trace wants to see them.
+    /// Shows requests and answers. The trace says which ones, and where.
     pub fn trace(mut self, trace: Trace) -> Self {
         self.trace = Some(trace);
         self
     }
 
-    /// How many threads serve this broker's connections. It has them to itself. Unless set, it shares one thread with
-    /// the other brokers of the process, which is plenty for a test.
+    /// Gives the broker so many threads of its own. Without it, the broker shares one thread with the other brokers of the
+    /// process. This is enough for a test.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads.max(1));
         self
     }
 
-    /// Gives the broker a thread of its own, so that it shares nothing with other brokers of the process.
+    /// Gives the broker one thread of its own. So it does not share a thread with other brokers of the process.
     pub fn own_runtime(mut self) -> Self {
         self.threads = self.threads.or(Some(1));
         self
     }
 
-    /// How many bytes of records the broker keeps at most: all, unless set.
+    /// How many bytes of records the broker keeps at most. Without it, there is no limit.
     ///
-    /// At the limit a producer gets `KAFKA_STORAGE_ERROR`, which every client tries again. Nothing is dropped:
-    /// deleting records or a topic makes room.
+    /// At the limit a producer gets `KAFKA_STORAGE_ERROR`, and clients try again. Nothing that was stored is deleted. To
+    /// make room, delete records or a topic.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = Some(bytes);
         self
     }
 
-    /// A clock in a test's hand instead of one that runs.
+    /// A clock that a test moves, instead of one that runs.
     #[cfg(test)]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -204,8 +206,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a setting or topic that Kafka would refuse, [`Error::Listen`] for an address that
-    /// cannot be had.
+    /// [`Error::Setting`] for a setting or topic that Kafka would refuse. [`Error::Listen`] for an address on which the
+    /// broker cannot listen. [`Error::Threads`] if the system starts no more threads.
     pub async fn start(self) -> Result<Broker, Error> {
         let (host, port) = (self.host.clone(), self.port);
         let plan = self.plan()?;
@@ -214,7 +216,7 @@ impl Builder {
         running(server, cluster, host.as_deref(), port)
     }
 
-    /// The same for a test or a program without a runtime; it must not be called inside one.
+    /// As [`start`](Self::start), for a test or a program without an async runtime. Do not call it inside a runtime.
     ///
     /// ```
     /// let broker = mini_kafka::Broker::builder().start_blocking()?;

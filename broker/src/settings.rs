@@ -95,15 +95,15 @@ settings! {
     "advertised.listeners" advertised_listeners: String = "", |v| v.is_empty() || parse_listener(v).is_some(),
         "HOST:PORT, or PLAINTEXT://HOST:PORT, that Metadata tells clients to connect to. Empty: the address that each client used.";
     "auto.create.topics.enable" auto_create_topics_enable: bool = true, any,
-        "true or false: whether asking for a topic's metadata makes it.";
+        "true or false: whether asking for a topic's metadata creates it.";
     "broker.id" | "node.id" broker_id: i32 = 1, |v| *v >= 0,
         "The id of this node: 0 or more.";
     "connections.max.idle.ms" connections_max_idle_ms: i64 = 600_000, any,
-        "How long, in ms, a connection may have no request before it ends. Negative: for ever.";
+        "How long, in ms, a connection may have no request before it ends. Negative: no limit.";
     "default.replication.factor" default_replication_factor: i32 = 1, |v| *v == 1,
         "Replicas of a topic. There is one node, so it is 1.";
     "fetch.max.bytes" fetch_max_bytes: i32 = 57_671_680, |v| *v >= 1024,
-        "The most bytes of one Fetch answer, 1024 or more; a first batch that is longer is sent all the same.";
+        "The most bytes of one Fetch answer, 1024 or more. A first batch that is longer is sent too.";
     "group.initial.rebalance.delay.ms" group_initial_rebalance_delay_ms: i32 = 65, |v| *v >= 0,
         "How long, in ms, a new group waits for more members before its first rebalance. Kafka's own default is 3000.";
     "group.max.session.timeout.ms" group_max_session_timeout_ms: i32 = 1_800_000, |v| *v > 0,
@@ -119,17 +119,17 @@ settings! {
     "log.message.timestamp.type" log_message_timestamp_type: String = "CreateTime", is_timestamp_type,
         "CreateTime or LogAppendTime: who sets the timestamp of a record.";
     "max.connections" max_connections: i32 = i32::MAX, |v| *v >= 0,
-        "The most connections. Those that come then wait until one ends.";
+        "The most connections. Further ones wait until one ends.";
     "max.connections.per.ip" max_connections_per_ip: i32 = i32::MAX, |v| *v >= 0,
-        "The most connections from one address. What comes then is closed at once.";
+        "The most connections from one address. Further ones are closed at once.";
     "message.max.bytes" message_max_bytes: i32 = 1_048_588, |v| *v >= 0,
         "The largest record batch, in bytes as it travels: 0 or more.";
     "num.partitions" num_partitions: i32 = 3, |v| (1..=MAX_PARTITIONS).contains(v),
-        "Partitions of a topic that is made without a count: 1 to 10000. Kafka's own default is 1.";
+        "Partitions of a topic that is created without a count: 1 to 10000. Kafka's own default is 1.";
     "offset.metadata.max.bytes" offset_metadata_max_bytes: i32 = 4_096, |v| *v >= 0,
-        "The longest note that a consumer may commit with an offset.";
+        "The longest text (metadata) that a consumer may commit with an offset.";
     "queued.max.request.bytes" queued_max_request_bytes: i64 = 536_870_912, any,
-        "The most bytes of requests that have no answer yet, of all connections together. Then the connection with the most of them ends. Negative: no limit, which is Kafka's own default.";
+        "The most bytes of requests that have no answer yet, of all connections together. Above it, the connection with the most of them ends. Negative: no limit, which is Kafka's own default.";
     "socket.request.max.bytes" socket_request_max_bytes: i32 = 104_857_600, |v| *v >= 1024,
         "The longest request, 1024 or more; a longer one ends its connection.";
 }
@@ -382,7 +382,7 @@ mod tests {
         assert!(says(settings.set("x", "7")).contains("Known are: advertised.listeners, "));
         assert_eq!(
             says(settings.set("num.partitions", "none")),
-            "Invalid value \"none\" for num.partitions. Partitions of a topic that is made without a count: 1 to 10000. Kafka's own default is 1."
+            "Invalid value \"none\" for num.partitions. Partitions of a topic that is created without a count: 1 to 10000. Kafka's own default is 1."
         );
     }
 

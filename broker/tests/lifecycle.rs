@@ -191,7 +191,7 @@ async fn a_port_in_use_is_an_error_that_names_the_way_out() {
     assert_eq!(
         error.to_string(),
         format!(
-            "Could not listen on 127.0.0.1 and ::1:{port}: something else has this port already. \
+            "Could not listen on port {port} of 127.0.0.1 and ::1: another program uses this port already. \
              Stop it, or choose another port (0 picks a free one)."
         )
     );

@@ -10,7 +10,7 @@ use crate::memory;
 #[command(
     version,
     after_help = "Logs go to stderr. RUST_LOG=debug logs every request. RUST_LOG=trace also logs\n\
-    what each request was about and what was answered.\n\
+    its topics and its answer.\n\
     Example: mini-kafka --port 0 --topic orders:3 --override auto.create.topics.enable=false"
 )]
 pub(crate) struct Flags {
@@ -21,7 +21,7 @@ pub(crate) struct Flags {
     #[arg(short, long, default_value_t = 9092)]
     pub(crate) port: u16,
 
-    /// The address to listen on [default: both loopbacks, 127.0.0.1 and ::1].
+    /// The address to listen on [default: 127.0.0.1 and ::1].
     #[arg(long)]
     pub(crate) host: Option<String>,
 
@@ -37,7 +37,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "SIZE", value_parser = memory::Limit::parse)]
     pub(crate) memory_limit: Option<memory::Limit>,
 
-    /// How logs are written. With json, the line with the address is JSON too.
+    /// The format of logs. With json, the line with the address is JSON too.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
 
@@ -73,7 +73,7 @@ pub(crate) struct TraceFlags {
     #[arg(long, value_enum)]
     pub(crate) trace_format: Option<TraceFormat>,
 
-    /// Show only this API, such as Produce, or all but this one: '!ApiVersions'. May be repeated.
+    /// Show only this API (kind of request), such as Produce. '!Produce' shows all others. May be repeated.
     #[arg(long, value_name = "API", value_parser = api_name)]
     trace_api: Vec<String>,
 
@@ -85,7 +85,7 @@ pub(crate) struct TraceFlags {
     #[arg(long, value_name = "TOPIC")]
     trace_topic: Option<String>,
 
-    /// Show so many characters of a value, and so many records of a batch [default: 120].
+    /// Show at most so many characters of a value, and so many records of a request or answer [default: 120].
     #[arg(long, value_name = "COUNT")]
     trace_limit: Option<usize>,
 

@@ -111,7 +111,7 @@ async fn serve_until_stopped(flags: Flags, mut stderr: Lossy) -> anyhow::Result<
     }
     tracing::info!(bootstrap_servers = address, "ready; Ctrl-C stops the broker");
     signals.next().await;
-    tracing::info!("stopping; everything was in memory and is gone now");
+    tracing::info!("stopping; all data was in memory and is deleted now");
     signals.end_at_the_next_one();
     broker.shutdown().await;
     stdout.finish();
@@ -135,7 +135,7 @@ impl Write for LogLines {
 const NO_THREAD: &str = "Could not start the thread that writes";
 
 fn lost_text(count: u64) -> String {
-    format!("... {count} lines or exchanges are left out, since nobody read in time\n")
+    format!("... {count} lines or exchanges are left out, because nobody read them in time\n")
 }
 
 fn lost_json(count: u64) -> String {

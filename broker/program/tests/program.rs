@@ -221,7 +221,7 @@ fn a_mistake_on_the_command_line_is_one_sentence() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (args, code, says) in [
-        (&["--port", &port][..], 1, "something else has this port already"),
+        (&["--port", &port][..], 1, "another program uses this port already"),
         (
             &["--port", "0", "--override", "num.partitions=none"],
             1,

@@ -22,7 +22,7 @@ pub(crate) struct TopicEvent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TopicChange {
-    /// Somebody asked for the topic to be made.
+    /// A client created the topic.
     Created {
         partitions: i32,
     },
@@ -103,9 +103,9 @@ impl fmt::Display for Event {
 impl fmt::Display for TopicChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Created { partitions } => write!(f, "made with {partitions} partition(s)"),
+            Self::Created { partitions } => write!(f, "created with {partitions} partition(s)"),
             Self::CreatedOnDemand { partitions } => {
-                write!(f, "made with {partitions} partition(s) because a client asked for it")
+                write!(f, "created with {partitions} partition(s) because a client asked for it")
             }
             Self::Grown { partitions } => write!(f, "has {partitions} partitions now"),
             Self::Deleted => f.write_str("deleted"),
@@ -124,7 +124,9 @@ impl fmt::Display for GroupChange {
                 let member = member.escape_debug();
                 match why {
                     Gone::Left => write!(f, "member {member} leaves"),
-                    Gone::FellSilent => write!(f, "member {member} fell silent and is removed"),
+                    Gone::FellSilent => {
+                        write!(f, "member {member} sent no heartbeat in time and is removed")
+                    }
                     Gone::DidNotRejoin => {
                         write!(f, "member {member} did not rejoin in time and is removed")
                     }
@@ -159,7 +161,9 @@ impl fmt::Display for Reason {
                 let (old, new) = (old.escape_debug(), new.escape_debug());
                 write!(f, "static member {new} replaced {old}")
             }
-            Self::FellSilent(member) => write!(f, "member {} fell silent", member.escape_debug()),
+            Self::FellSilent(member) => {
+                write!(f, "member {} sent no heartbeat in time", member.escape_debug())
+            }
             Self::MembersLeft => f.write_str("members have left"),
             Self::DidNotSync => f.write_str("members did not sync in time"),
             Self::AssignmentTooLarge => f.write_str("the assignment is too large to be kept"),

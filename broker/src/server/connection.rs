@@ -49,10 +49,10 @@ pub(super) enum Ended {
     /// `connections.max.idle.ms`; clients expect it and come again.
     #[error("it was idle for {0:?}")]
     Idle(Duration),
-    #[error("it took nothing of its answer for {0:?}")]
+    #[error("it did not read its answer for {0:?}")]
     ReadsNothing(Duration),
     #[error(
-        "its unanswered request was the longest, and all of them together had more than queued.max.request.bytes={0}"
+        "requests without an answer had more than queued.max.request.bytes={0} together, and this connection had the most"
     )]
     TooMuchQueued(usize),
     /// It went away in the middle of something, which is its own affair.

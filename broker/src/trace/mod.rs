@@ -35,7 +35,7 @@ use self::{
 };
 use crate::wire::schema;
 
-/// Shows requests and answers: where to, in which form, and which of them.
+/// Shows requests and answers. It says which ones, in which format, and where to write them.
 ///
 /// ```
 /// # #[tokio::main]
@@ -62,7 +62,7 @@ pub struct Trace {
 
 type TopicNames = Arc<Mutex<HashMap<Uuid, String>>>;
 
-/// The form of a trace.
+/// The format of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// All fields, on indented lines.
@@ -109,9 +109,9 @@ impl std::fmt::Debug for Trace {
 }
 
 impl Trace {
-    /// A trace of everything as text. What cannot be written is dropped: a trace never stops the broker.
+    /// A trace of all requests and answers, as text. If the writer fails, the text is lost, but the broker goes on.
     ///
-    /// The broker writes each exchange in one call, and waits for it. Pass a writer that does not block.
+    /// The broker writes each request with its answer in one call, and waits for this call. Pass a writer that does not block.
     pub fn to(out: impl Write + Send + 'static) -> Self {
         let out = Arc::new(Mutex::new(out));
         Self {
@@ -124,31 +124,31 @@ impl Trace {
         }
     }
 
-    /// All fields, one line for each exchange, or JSON for tools.
+    /// Sets the format: all fields, one line for each request, or JSON for tools.
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
         self
     }
 
-    /// Only this API, by Kafka's name (`Produce`, in any case). Several calls show several APIs.
+    /// Shows only this API, by Kafka's name (`Produce`, in upper or lower case). Several calls show several APIs.
     pub fn api(mut self, name: impl Into<String>) -> Self {
         self.filter.apis.push(name.into());
         self
     }
 
-    /// Not this API, such as `ApiVersions`. Several calls hide several APIs.
+    /// Hides this API, such as `ApiVersions`. Several calls hide several APIs.
     pub fn except_api(mut self, name: impl Into<String>) -> Self {
         self.filter.except_apis.push(name.into());
         self
     }
 
-    /// Only clients whose `client.id` is this, or begins with what stands before a final `*`.
+    /// Shows only clients with this `client.id`. A `*` at the end stands for any text.
     pub fn client(mut self, id: impl Into<String>) -> Self {
         self.filter.client = Some(id.into());
         self
     }
 
-    /// Only requests in which, or in whose answer, this topic occurs.
+    /// Shows only requests that name this topic, or whose answer names it.
     pub fn topic(mut self, name: impl Into<String>) -> Self {
         self.filter.topic = Some(name.into());
         self
@@ -160,7 +160,7 @@ impl Trace {
         self
     }
 
-    /// Shows each field's range of bytes, the bytes themselves, and in a sentence what the field is for.
+    /// Shows each field's range of bytes, its bytes, and what the field is for.
     pub fn bytes(mut self, shown: bool) -> Self {
         self.style.bytes = shown;
         self

@@ -1,8 +1,8 @@
 //! CreatePartitions, versions 0–3: give topics more partitions (KIP-195).
 //!
-//! * The count is the new total and must grow. Keys may then land elsewhere than before: the hash is the
-//!   same, the divisor is not.
-//! * Replica assignments by hand must name the one node for each new partition.
+//! * The count is the new total. It must be larger than the old one. A key may belong to another partition afterwards,
+//!   because clients divide the key's hash by the number of partitions.
+//! * If the request assigns replicas by hand, it must name the one node for each new partition.
 
 use super::text;
 use crate::{

@@ -1,13 +1,13 @@
-//! CreateTopics, versions 2–7: make topics.
+//! CreateTopics, versions 2–7: create topics.
 //!
 //! * Partition count −1 means `num.partitions`, replication factor −1 means 1 (KIP-464). There is one node, so
 //!   more replicas are `INVALID_REPLICATION_FACTOR`.
 //! * A topic named twice in one request is `INVALID_REQUEST` for that name.
 //! * More than 10,000 partitions in one request are `POLICY_VIOLATION` for every topic in it, as in Kafka.
 //! * `__consumer_offsets` and `__transaction_state` are `INVALID_TOPIC_EXCEPTION`. Kafka lets clients create them
-//!   until it has done so itself.
-//! * `validate_only` says what would happen.
-//! * From version 5 the answer tells the topic's settings (KIP-525).
+//!   until it has created them itself.
+//! * With `validate_only`, nothing is created. The answer says what would happen.
+//! * From version 5 on, the answer contains the topic's settings (KIP-525).
 
 use std::collections::{BTreeMap, HashMap};
 

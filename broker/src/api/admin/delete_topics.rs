@@ -1,8 +1,8 @@
 //! DeleteTopics, versions 1–6: delete topics with their records and committed offsets.
 //!
-//! * By name, or from version 6 by id; an unknown id is `UNKNOWN_TOPIC_ID`.
+//! * By name, or from version 6 on by id. An unknown id is `UNKNOWN_TOPIC_ID`.
 //! * A topic named twice in one request is `INVALID_REQUEST`.
-//! * Fetches that wait for the topic are woken and learn that it is gone.
+//! * A Fetch that waits for the topic is answered at once. The answer says that the topic does not exist any more.
 
 use std::collections::HashMap;
 

@@ -1,13 +1,13 @@
 //! DescribeConfigs, versions 1–4: the settings of topics and of the broker (KIP-133).
 //!
-//! * Each setting comes with where its value is from: the topic, the broker's settings or the default.
-//! * A topic that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`; another node's id is `INVALID_REQUEST`.
-//! * Synonyms and documentation are sent when asked for (KIP-569); the documentation is our own.
-//! * A resource that is named twice is answered once, at its first mention. Kafka answers it each time; a small
-//!   request would then ask for a very long answer.
+//! * The answer says where each value comes from: the topic, the broker's settings or the default.
+//! * A topic that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`. Another node's id is `INVALID_REQUEST`.
+//! * Synonyms and documentation are sent if the request asks for them (KIP-569). The documentation is our own.
+//! * A resource that is named twice is answered once, at its first mention. Kafka answers each mention. So a small
+//!   request can get a very long answer from Kafka.
 //!
-//! Left out: broker loggers, groups and client metrics are `INVALID_REQUEST`; the settings listed are those
-//! that this broker knows, a fraction of Kafka's.
+//! Left out: broker loggers, groups and client metrics are `INVALID_REQUEST`. The answer lists the settings that this
+//! broker knows. Kafka has many more.
 
 use std::collections::HashSet;
 

@@ -1,12 +1,12 @@
 //! ApiVersions, versions 0–4: which APIs are served, and in which versions.
 //!
-//! * The first request of most clients; they then use the newest version that both sides know.
+//! * Most clients send it first. Then they use the newest version that both sides know.
 //! * A version that is not served is answered too: in the layout of version 0, with `UNSUPPORTED_VERSION` and the
 //!   range of ApiVersions itself. So the client can ask again (KIP-511).
 //! * A client's name or version that is not made of letters, digits, `-` and `.` is `INVALID_REQUEST`.
 //!
-//! Left out: features (KIP-584). Kafka lists `transaction.version` and others; without transactions there is
-//! nothing to list.
+//! Left out: features (KIP-584). Kafka lists `transaction.version` and others. This broker has no transactions, so it
+//! lists none.
 
 use crate::{
     api::{APIS, Context, ServedApi, Software},

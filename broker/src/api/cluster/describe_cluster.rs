@@ -1,9 +1,9 @@
-//! DescribeCluster, versions 0–2: the nodes and who is the controller (KIP-700).
+//! DescribeCluster, versions 0–2: the nodes, and which one is the controller (KIP-700).
 //!
-//! * There is one node; it is the controller.
-//! * Endpoint type 2 asks for controllers' own listeners, which a broker's listener refuses as Kafka does.
-//!
-//! Asked for the authorized operations, it names all of them, as Kafka does without an authorizer (KIP-430).
+//! * There is one node. It is the controller too.
+//! * Endpoint type 2 asks for the listeners of controllers. It is refused, as Kafka's brokers do.
+//! * If the request asks for the authorized operations, the answer names all of them, as Kafka does without an authorizer
+//!   (KIP-430).
 
 use super::operations;
 use crate::{

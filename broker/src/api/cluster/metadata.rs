@@ -1,14 +1,16 @@
-//! Metadata, versions 0–13: where the topics are.
+//! Metadata, versions 0–13: which topics there are, and which node has their partitions.
 //!
-//! * All topics (null, or an empty list in version 0), some by name, or some by id (from version 12).
-//! * A name that does not exist becomes a topic if the client allows it (always before version 4) and
-//!   `auto.create.topics.enable` is true. Kafka answers `UNKNOWN_TOPIC_OR_PARTITION` the first time, while the
-//!   topic is being made, and clients ask again; here it is there at once.
-//! * The node's address is the one that the client used itself, unless `advertised.listeners` is set.
-//! * If one topic is named by its id, the names in the request do not count, as in Kafka. Java's Admin sends empty ones.
-//! * Asked for the authorized operations, it names all of them, as Kafka does without an authorizer (KIP-430).
-//! * `__consumer_offsets` and `__transaction_state` are never made for a client. Kafka makes them.
-//! * A topic that is asked for twice is told once; an unknown or illegal topic is an error for that topic, never for the request.
+//! * All topics (null, or an empty list in version 0), some by name, or some by id (from version 12 on).
+//! * A topic that does not exist is created if `auto.create.topics.enable` is true and the client allows it. Before version 4
+//!   the client always allows it. Kafka first answers `UNKNOWN_TOPIC_OR_PARTITION`, and clients ask again. Here the first
+//!   answer already has the topic.
+//! * The node's address is the one that the client connected to, unless `advertised.listeners` is set.
+//! * If one topic is named by its id, the names in the request are ignored, as in Kafka. Java's Admin sends empty names.
+//! * If the request asks for the authorized operations, the answer names all of them, as Kafka does without an authorizer
+//!   (KIP-430).
+//! * `__consumer_offsets` and `__transaction_state` are never created for a client. Kafka creates them.
+//! * A topic that is named twice is answered once. An unknown or illegal name is an error for that topic, never for the
+//!   request.
 
 use std::collections::HashSet;
 

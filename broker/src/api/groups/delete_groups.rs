@@ -1,6 +1,6 @@
 //! DeleteGroups, versions 0–2: delete groups with their committed offsets.
 //!
-//! * A group with members is `NON_EMPTY_GROUP`, an unknown one `GROUP_ID_NOT_FOUND`; each by itself.
+//! * A group with members is `NON_EMPTY_GROUP`, an unknown one `GROUP_ID_NOT_FOUND`. Each group has its own error.
 
 use super::code;
 use crate::{

@@ -1,10 +1,9 @@
 //! DescribeGroups, versions 0–6: state and members of groups.
 //!
-//! * Assignor and subscriptions are told of a stable group only, as by Kafka.
-//! * An unknown group is a group in the state Dead; from version 6 on with `GROUP_ID_NOT_FOUND`.
+//! * Only a stable group is described with its assignor and its subscriptions, as in Kafka.
+//! * An unknown group is a group in the state Dead. From version 6 on it also has the error `GROUP_ID_NOT_FOUND`.
 //! * A group that is named twice is answered once.
-//! * Authorized operations, if asked for, are all that there are: nobody is refused, as in a Kafka without an
-//!   authorizer.
+//! * If the request asks for the authorized operations, the answer names all of them, as Kafka does without an authorizer.
 
 use std::collections::HashSet;
 

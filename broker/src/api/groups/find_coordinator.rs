@@ -1,11 +1,10 @@
 //! FindCoordinator, versions 0–6: which node coordinates a group or a transactional id.
 //!
-//! * The answer is always this node, at the address that the client used itself unless
-//!   `advertised.listeners` is set. Kafka spreads groups over its nodes, and answers
-//!   `COORDINATOR_NOT_AVAILABLE` while it makes `__consumer_offsets` for the first time.
-//! * Version 4 and later ask for many at once (KIP-699).
+//! * The answer is always this node, at the address that the client connected to, unless `advertised.listeners` is set.
+//!   Kafka spreads groups over its nodes. It answers `COORDINATOR_NOT_AVAILABLE` while it creates `__consumer_offsets`.
+//! * From version 4 on, a request can name many groups (KIP-699).
 //!
-//! Left out: share groups (key type 2); they are refused with `INVALID_REQUEST`, as by a Kafka that has none.
+//! Left out: share groups (key type 2). They are `INVALID_REQUEST`, as in a Kafka without share groups.
 
 use super::text;
 use crate::{

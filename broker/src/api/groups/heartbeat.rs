@@ -1,8 +1,9 @@
-//! Heartbeat, versions 0–4: a member is alive, and asks whether it must join again.
+//! Heartbeat, versions 0–4: a member says that it is alive, and learns whether it must join again.
 //!
-//! * `REBALANCE_IN_PROGRESS`: join again. `ILLEGAL_GENERATION`, `UNKNOWN_MEMBER_ID`: the place is lost.
-//! * From version 3 a static member names its instance; an incarnation that was replaced is told
-//!   `FENCED_INSTANCE_ID`.
+//! * `REBALANCE_IN_PROGRESS`: the member must join again. `ILLEGAL_GENERATION`, `UNKNOWN_MEMBER_ID`: it has lost its
+//!   partitions.
+//! * From version 3 on, a static member names its instance id. If another consumer has joined with this instance id since
+//!   then, the error is `FENCED_INSTANCE_ID`.
 
 use super::{check, code};
 use crate::{

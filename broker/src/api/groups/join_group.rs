@@ -1,12 +1,12 @@
 //! JoinGroup, versions 0–9: become a member of a group's next generation.
 //!
-//! * Waits until the generation begins: until all members have joined, at most for the rebalance time-out.
-//! * From version 4 a newcomer is given a member id first (`MEMBER_ID_REQUIRED`, KIP-394) and joins with it.
-//! * From version 5 a member may be static (KIP-345): a restart does not disturb the group.
-//! * The leader, and only it, gets the list of members with their metadata, and is to assign.
-//! * A leader that was restarted is told to keep the assignment from version 9 on (KIP-814).
-//! * What a member tells its assignors is limited to `message.max.bytes`. Kafka refuses more, too, but only when the
-//!   leader syncs: it keeps a group as one record of `__consumer_offsets`.
+//! * The answer comes when the generation begins: when all members have joined, or when the rebalance time-out is over.
+//! * From version 4 on, a new member first gets a member id (`MEMBER_ID_REQUIRED`, KIP-394). Then it joins with this id.
+//! * From version 5 on, a member may be static (KIP-345): if it restarts, the group does not rebalance.
+//! * Only the leader gets the list of members with their metadata. It must compute the assignment.
+//! * From version 9 on, a static leader that restarts is told to keep the assignment (KIP-814).
+//! * The metadata of a member may have up to `message.max.bytes`. Kafka has the same limit, but checks it only when the
+//!   leader syncs, because it keeps a group as one record of `__consumer_offsets`.
 //! * `session_timeout_ms` must lie between `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
 
 use bytes::Bytes;

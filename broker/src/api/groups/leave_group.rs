@@ -1,8 +1,8 @@
-//! LeaveGroup, versions 0–5: take members out of a group.
+//! LeaveGroup, versions 0–5: remove members from a group.
 //!
-//! * One member up to version 2, many from version 3 on, static ones by their instance id alone (KIP-345).
-//! * The group rebalances once for all that leave; one that is unknown does not spoil it for the others.
-//! * The reason that version 5 tells is not kept (KIP-800); Kafka writes it to its log.
+//! * One member up to version 2, many from version 3 on. A static member can be named by its instance id alone (KIP-345).
+//! * The group rebalances once for all members that leave. An unknown member has its own error, and the others leave.
+//! * The reason in version 5 is ignored (KIP-800). Kafka writes it to its log.
 
 use super::{check, code, string, text};
 use crate::{

@@ -1,6 +1,6 @@
-//! ListGroups, versions 0–5: all groups, or those in some states (from version 4) or of some types (version 5).
+//! ListGroups, versions 0–5: all groups, or those in some states (from version 4 on) or of some types (version 5).
 //!
-//! * Filters are matched without regard to case, as in Kafka; all groups are of the type `classic`.
+//! * Filters ignore upper and lower case, as in Kafka. All groups are of the type `classic`.
 
 use super::text;
 use crate::{

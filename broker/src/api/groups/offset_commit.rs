@@ -1,13 +1,13 @@
-//! OffsetCommit, versions 2–9: keep what a group has read.
+//! OffsetCommit, versions 2–9: store how far a group has read.
 //!
-//! * By a member of the current generation, or by anybody (generation -1) while the group has no members.
+//! * A member of the current generation may commit. While the group has no members, any client may commit (generation -1).
 //! * A topic or partition that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`, for that partition only.
-//! * A note longer than `offset.metadata.max.bytes` is `OFFSET_METADATA_TOO_LARGE`.
-//! * A member's error is said of each of its partitions. An unknown group is `GROUP_ID_NOT_FOUND`; before
-//!   version 9, `ILLEGAL_GENERATION`.
+//! * Metadata longer than `offset.metadata.max.bytes` is `OFFSET_METADATA_TOO_LARGE`.
+//! * If the member may not commit, each of its partitions gets the error. An unknown group is `GROUP_ID_NOT_FOUND`; before
+//!   version 9 it is `ILLEGAL_GENERATION`.
 //!
 //! Left out: `retention_time_ms` (versions 2–4): offsets stay until their group or topic is deleted. Kafka
-//! keeps them for that long, or else for a week after the group became empty.
+//! keeps them for that long. Without it, Kafka keeps them for a week after the group became empty.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! OffsetDelete, version 0: delete committed offsets of a group (KIP-496).
 //!
-//! * Not while a member is subscribed to the topic: `GROUP_SUBSCRIBED_TO_TOPIC`. Of members that are no
-//!   consumers it is not known what they read, so then nothing may be deleted: `NON_EMPTY_GROUP`.
-//! * A topic or partition that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`, for that partition only; that
-//!   nothing is committed for it is no error.
+//! * While a member is subscribed to the topic, the error is `GROUP_SUBSCRIBED_TO_TOPIC`. If the members are not
+//!   consumers, the broker does not know what they read. Then the error is `NON_EMPTY_GROUP`.
+//! * A topic or partition that does not exist is `UNKNOWN_TOPIC_OR_PARTITION`, for that partition only. A partition without
+//!   a committed offset is no error.
 
 use super::{by_partition::Results, check, code};
 use crate::{

@@ -1,13 +1,12 @@
 //! OffsetFetch, versions 1–9: what a group has committed.
 //!
-//! * For the partitions asked for, or for all (null topics, from version 2 on).
-//! * A partition without a committed offset is answered with offset -1; that is no error, and neither is an
-//!   unknown group, topic or partition.
-//! * From version 8 on for many groups at once (KIP-709).
+//! * For the partitions that the request names, or for all (null topics, from version 2 on).
+//! * A partition without a committed offset gets offset -1 and no error. So does a partition of an unknown group or topic.
+//! * From version 8 on, a request can name many groups (KIP-709).
 //! * A group or a partition that is named twice is answered once.
 //!
-//! Left out: `require_stable` (KIP-447) changes nothing, since there are no transactions yet that could have
-//! an offset pending; member id and epoch of version 9 are for KIP-848 groups only.
+//! Left out: `require_stable` (KIP-447) changes nothing, because without transactions no offset is pending. Member id and
+//! epoch (version 9) are for groups of KIP-848 only.
 
 use std::collections::HashSet;
 

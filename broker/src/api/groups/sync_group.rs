@@ -1,11 +1,11 @@
-//! SyncGroup, versions 0–5: the leader hands in the assignment, and every member fetches its own.
+//! SyncGroup, versions 0–5: the leader sends the assignment, and every member gets its part.
 //!
-//! * Waits until the leader has assigned. Until then SyncGroup is not answered.
-//! * Metadata and assignments of a group are limited to `message.max.bytes`: more is `UNKNOWN_SERVER_ERROR` for all
-//!   members, as in Kafka, which keeps a group as one record of `__consumer_offsets`.
-//! * A member that the leader left out gets an empty assignment.
-//! * From version 5 type and name of the protocol must be told, and are checked
-//!   (`INCONSISTENT_GROUP_PROTOCOL`, KIP-559).
+//! * Each SyncGroup is answered when the leader has sent the assignment.
+//! * Metadata and assignments of a group may have up to `message.max.bytes` together. More is `UNKNOWN_SERVER_ERROR` for
+//!   all members, as in Kafka, which keeps a group as one record of `__consumer_offsets`.
+//! * A member without partitions in the leader's assignment gets an empty assignment.
+//! * From version 5 on, the request must name the protocol and its type. Wrong ones are
+//!   `INCONSISTENT_GROUP_PROTOCOL` (KIP-559).
 
 use bytes::Bytes;
 

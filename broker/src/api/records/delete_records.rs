@@ -1,7 +1,7 @@
-//! DeleteRecords, versions 0–2: move the start of a log (KIP-107).
+//! DeleteRecords, versions 0–2: delete the records before an offset (KIP-107).
 //!
-//! * Offset −1 means the high watermark: everything.
-//! * A batch that holds the offset stays whole; its earlier records are still sent, and clients skip them.
+//! * Offset −1 means the high watermark, so all records are deleted.
+//! * If the offset lies inside a batch, the whole batch stays. Its earlier records are still sent, and clients skip them.
 
 use crate::{
     api::Context,

@@ -1,11 +1,12 @@
 //! Fetch, versions 4–18: read record batches from partitions.
 //!
-//! * Waits up to `max_wait_ms` until `min_bytes` are there, or `max_bytes` if that is less; an append wakes it.
-//! * Answers with whole batches, from the one that holds the offset asked for. The client skips what it did not
-//!   ask for. The first batch comes even if it is longer than the limits (KIP-74).
-//! * Partitions are read in the order of the request, until `max_bytes` is used up. A partition that is named
-//!   again is answered once, and its last mention counts.
-//! * An unknown topic, a deleted one, or an offset out of range is an error for that partition, and is answered at
+//! * The answer comes when there are `min_bytes` of records, or after `max_wait_ms`. If `max_bytes` is less than `min_bytes`,
+//!   it counts instead. An append wakes a Fetch that waits.
+//! * The answer has whole batches. The first one holds the offset that the client asked for, and the client skips earlier
+//!   records. The first batch is sent even if it is longer than the limits (KIP-74).
+//! * Partitions are read in the order of the request, until `max_bytes` are reached. A partition that is named
+//!   twice is answered once, and its last mention counts.
+//! * An unknown topic, a deleted topic, or an offset out of range is an error for that partition. Then the answer comes at
 //!   once.
 //!
 //! Left out: fetch sessions (KIP-227): every answer has session id 0, so clients list all partitions each time.

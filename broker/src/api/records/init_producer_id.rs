@@ -1,10 +1,10 @@
-//! InitProducerId, versions 0–5: an identity for an idempotent producer (KIP-98).
+//! InitProducerId, versions 0–5: a producer id and an epoch for an idempotent producer (KIP-98).
 //!
-//! * Every call gives a new producer id with epoch 0, also to a producer that names the one it had: as Kafka
-//!   does for producers without a transactional id. An id without an epoch, or the reverse, is refused.
+//! * Every call returns a new producer id with epoch 0, even if the producer sends the id that it has. Kafka does the same
+//!   for producers without a transactional id. An id without an epoch is refused, and an epoch without an id too.
 //!
-//! Left out: transactions. A transactional id is refused with `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`, which every
-//! client takes as final: it does not ask again. Kafka would load the transaction's state and fence older producers.
+//! Left out: transactions. A transactional id is refused with `TRANSACTIONAL_ID_AUTHORIZATION_FAILED`. Clients do not try
+//! again after this error. Kafka would load the transaction's state and stop older producers with the same id.
 
 use crate::{
     api::Context,

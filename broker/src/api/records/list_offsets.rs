@@ -1,9 +1,10 @@
 //! ListOffsets, versions 1–10: find an offset by time.
 //!
-//! * −1 means the end, −2 the start, −3 the record with the greatest timestamp (from version 7). A time means the
-//!   first record at or after it. Offset and timestamp are −1 if there is none.
+//! * −1 means the end, −2 the start, −3 the record with the greatest timestamp (from version 7 on). A time means the
+//!   first record at or after it. If there is no such record, offset and timestamp are −1.
 //! * The end is the last stable offset for `read_committed`, otherwise the high watermark.
-//! * −4 (version 8) and −5 (version 9), of tiered storage, mean the start and nothing: all that is here is local.
+//! * −4 (from version 8 on) and −5 (from version 9 on) are for tiered storage, which is absent here. So −4 means the start,
+//!   and −5 finds nothing.
 //! * Any other negative time, or one of a later version, is `UNSUPPORTED_VERSION` for its partition.
 //! * A partition that is named twice is `INVALID_REQUEST`, and is answered once.
 

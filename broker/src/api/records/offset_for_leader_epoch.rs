@@ -1,9 +1,9 @@
-//! OffsetForLeaderEpoch, versions 2–4: where a leader's epoch ended (KIP-101, KIP-320).
+//! OffsetForLeaderEpoch, versions 2–4: the last offset of a leader epoch (KIP-101, KIP-320).
 //!
-//! * Consumers ask it to learn whether the log they read from was cut. The leader never changes here, so there is
-//!   one epoch, and it ends where the log ends.
-//! * An epoch that the partition never had is answered with −1; a client's own epoch that is newer than the
-//!   leader's is `UNKNOWN_LEADER_EPOCH`.
+//! * With it, a consumer finds out whether the log lost records when the leader changed. Here the leader never changes. So
+//!   there is one epoch, and it ends where the log ends.
+//! * An epoch that the partition never had is answered with −1. If the client's own epoch is newer than the leader's, the
+//!   error is `UNKNOWN_LEADER_EPOCH`.
 
 use crate::{
     api::Context,

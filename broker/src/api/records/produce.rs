@@ -1,17 +1,19 @@
 //! Produce, versions 3–13: append record batches to partitions.
 //!
-//! * Takes batches of magic 2, one for each partition, and keeps them as they are: compressed ones stay so.
-//! * Checks framing, size, CRC-32C, counts, timestamps and records, in Kafka's order. From version 8 the answer
-//!   names the records that are to blame.
-//! * acks 1 and all mean the same with one replica; acks 0 gets no answer, and a mistake ends the connection.
-//! * An idempotent producer's retry is answered with the offset of the first time; a gap is refused.
-//! * An error is one for its partition, never for the request.
-//! * ApiVersions names 0 as the oldest version although 3 is: librdkafka before 2.6 turned
+//! * Takes batches of magic 2, one for each partition. It stores them unchanged; a compressed batch stays compressed.
+//! * Checks framing, size, CRC-32C, counts, timestamps and records, in Kafka's order. From version 8 on, the answer
+//!   names the records that are wrong.
+//! * There is one replica, so acks 1 and acks all mean the same. With acks 0 there is no answer, and an error ends the
+//!   connection.
+//! * If an idempotent producer sends a batch again, the answer has the offset of the first time. If a sequence number is
+//!   missing, the batch is refused.
+//! * An error belongs to its partition, never to the whole request.
+//! * ApiVersions names version 0 as the oldest, although the oldest one that is served is 3. librdkafka before 2.6 turned
 //!   compression off when it did not see a 0 (KAFKA-18659). Kafka does the same.
-//! * Above the memory limit the error is `KAFKA_STORAGE_ERROR`, which clients try again.
+//! * Above the memory limit the error is `KAFKA_STORAGE_ERROR`. Clients try again after this error.
 //!
-//! Left out: a look at all parts of every record, and at compressed ones, unless a topic's setting asks about them;
-//! transactions.
+//! Left out: transactions. Records are checked in full, and compressed batches are unpacked, only if a setting of the topic
+//! needs it.
 
 use bytes::Bytes;
 
