@@ -118,7 +118,7 @@ impl fmt::Display for GroupChange {
         match self {
             Self::PreparingRebalance(reason) => write!(f, "preparing to rebalance: {reason}"),
             Self::AllJoined { members } => write!(f, "all {members} member(s) have joined"),
-            Self::Stable => f.write_str("stable: the leader has assigned"),
+            Self::Stable => f.write_str("stable: the leader has sent the assignment"),
             Self::Empty => f.write_str("the group is empty"),
             Self::MemberGone { member, why } => {
                 let member = member.escape_debug();

@@ -46,7 +46,7 @@ pub(super) enum Ended {
     /// The answer says so.
     #[error("{0}")]
     Closed(String),
-    /// `connections.max.idle.ms`; clients expect it and come again.
+    /// `connections.max.idle.ms`: clients expect it and connect again.
     #[error("it was idle for {0:?}")]
     Idle(Duration),
     #[error("it did not read its answer for {0:?}")]
@@ -55,7 +55,7 @@ pub(super) enum Ended {
         "requests without an answer had more than queued.max.request.bytes={0} together, and this connection had the most"
     )]
     TooMuchQueued(usize),
-    /// It went away in the middle of something, which is its own affair.
+    /// It disconnected in the middle of something. This is no error of the broker.
     #[error("{0}")]
     ByClient(#[from] io::Error),
 }

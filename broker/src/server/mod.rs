@@ -153,7 +153,7 @@ async fn accept(listeners: &[TcpListener], shared: &Shared, connections: &mut Co
                 }
                 Ok((_, remote)) => tracing::warn!(
                     %remote,
-                    "refused a connection: the address has its max.connections.per.ip already"
+                    "refused a connection: its address already has max.connections.per.ip connections"
                 ),
                 // Mostly too many open files: they come back when connections end.
                 Err(error) => {

@@ -24,7 +24,7 @@ pub(crate) fn answer(cx: &Context, request: ApiVersionsRequest) -> ApiVersionsRe
     }
     if cx.version >= 3 {
         cx.session.tell_software(Software { name: name.to_string(), version: version.to_string() });
-        tracing::debug!("a client says what it is: {}", cx.session);
+        tracing::debug!("a client sent its name and version: {}", cx.session);
     }
     // -1: there are no finalized features.
     ApiVersionsResponse::default()
