@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Message, text::Page};
 use crate::wire::schema;
 
-/// Frames in words: what [`decode`] found in some bytes.
+/// What [`decode`] found in some bytes, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     text: String,
@@ -30,8 +30,8 @@ impl fmt::Display for Decoded {
 /// The frame may begin with its four bytes of length, or without them. With their lengths, several frames may follow each
 /// other. Positions count from the first byte of each frame.
 ///
-/// An answer does not say what it answers. Name the API and the version of its request, such as `Some(("Fetch", 11))`.
-/// Without them, the bytes are read as requests.
+/// An answer does not contain its API and its version. So name those of its request, such as `Some(("Fetch", 11))`.
+/// With `None`, the bytes are read as requests.
 ///
 /// ```
 /// let decoded = mini_kafka::decode(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff], None)?;
@@ -42,8 +42,8 @@ impl fmt::Display for Decoded {
 ///
 /// # Errors
 ///
-/// A sentence, if there is no such API or the bytes are no request. A frame that makes sense only in part is explained
-/// up to there.
+/// A sentence, if there is no such API or the bytes are not a request. If only the beginning of a frame can be read, the
+/// result explains this beginning.
 pub fn decode(bytes: &[u8], answers: Option<(&str, i16)>) -> Result<Decoded, String> {
     let answers = match answers {
         Some((name, version)) => {
