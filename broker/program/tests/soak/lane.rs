@@ -19,7 +19,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext},
 };
 
-use super::{LONGEST_LIFE, Time, figures::Counts};
+use super::{Time, figures::Counts};
 
 const PARTITIONS: i32 = 3;
 /// The first is idempotent, the second is not.
@@ -28,7 +28,7 @@ const PRODUCERS: usize = 2;
 const GUESTS: usize = 2;
 const BETWEEN_RECORDS: Duration = Duration::from_millis(2);
 /// Far more than anything here takes on a machine that works.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
 pub(crate) fn run(number: usize, address: &str, counts: &Counts, time: &Time) {
@@ -83,7 +83,7 @@ impl Topic<'_> {
 
     /// What was acknowledged, after the group has read all of it.
     fn produce_and_consume(&self) -> Result<HashMap<Place, Sent>, String> {
-        let end = Instant::now() + LONGEST_LIFE.min(self.time.length / 5);
+        let end = Instant::now() + self.time.life();
         let seen = Mutex::new(HashSet::new());
         let is_read = AtomicBool::new(false);
         thread::scope(|scope| {

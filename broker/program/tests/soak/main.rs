@@ -85,6 +85,11 @@ impl Time {
         self.is_interrupted.load(Ordering::Relaxed) || self.started.elapsed() >= self.length
     }
 
+    /// How long a topic lives.
+    fn life(&self) -> Duration {
+        LONGEST_LIFE.min(self.length / 5)
+    }
+
     /// Waits, but not beyond the end.
     fn pause(&self, time: Duration) {
         let end = Instant::now() + time;
@@ -97,6 +102,7 @@ impl Time {
 /// # Errors
 ///
 /// What went wrong, in sentences. They were printed below the table.
+#[allow(clippy::disallowed_methods, reason = "without a broker there is no good order")]
 fn run(length: Duration) -> Result<(), String> {
     let broker = Broker::start();
     let at_rest = broker.look().unwrap();
@@ -105,7 +111,7 @@ fn run(length: Duration) -> Result<(), String> {
         Arc::new(Time { started: Instant::now(), length, is_interrupted: AtomicBool::new(false) });
     stop_at_ctrl_c(Arc::clone(&time), broker.id());
 
-    let mut samples = Samples::new(at_rest);
+    let mut samples = Samples::new(at_rest, time.life());
     thread::scope(|scope| {
         for number in 0..LANES {
             let (broker, counts, time) = (&broker, &counts, &time);
@@ -122,7 +128,9 @@ fn run(length: Duration) -> Result<(), String> {
                 Some(sample) => samples.add(time.started.elapsed(), sample),
                 None => {
                     counts.fail("The broker has ended.".to_owned());
-                    time.is_interrupted.store(true, Ordering::Relaxed);
+                    eprint!("{}", samples.table(None, time.started.elapsed(), &counts));
+                    // The clients would wait for it for minutes.
+                    std::process::exit(1);
                 }
             }
             if last_report.elapsed() >= BETWEEN_REPORTS {
