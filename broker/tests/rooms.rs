@@ -27,7 +27,7 @@ const PURE_NAMES: &[&str] = &["error_code", "event", "machine", "time"];
 /// Words, and the only files and folders that they may stand in.
 const FEW_PLACES: &[(&str, &[&str], &str)] = &[
     ("SystemTime", &["cluster/clock.rs"], "the wall is read by the clock"),
-    ("Instant", &["cluster/clock.rs"], "deadlines are a `Moment` of the clock"),
+    ("Instant", &["cluster/clock.rs", "server/idle.rs"], "deadlines are a `Moment` of the clock"),
     (
         "tokio::time",
         &["cluster/clock.rs", "server", "api/records/fetch.rs", "cluster/fetch.rs"],

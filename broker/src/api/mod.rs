@@ -14,7 +14,7 @@ mod session;
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
@@ -172,10 +172,10 @@ pub(crate) async fn answer(
         "a request"
     );
     let cx = Context { cluster, session, client_id, version: request.version };
-    let asked = request.clone();
-    match without_panic(dispatch(&cx, &mut request)).await {
+    let answered = without_panic(pin!(dispatch(&cx, &mut request))).await;
+    match answered {
         Some(answered) => answered,
-        None => refuse(&asked, ErrorCode::UnknownServerError),
+        None => refuse(&request, ErrorCode::UnknownServerError),
     }
 }
 
@@ -195,8 +195,7 @@ fn refuse(request: &Request, code: ErrorCode) -> Result<Answered, Unreadable> {
 
 /// A handler that panics has a bug, and the panic has told where. The client is told UNKNOWN_SERVER_ERROR, as Kafka does
 /// for an exception that it did not expect: `None`.
-async fn without_panic<T>(handler: impl Future<Output = T>) -> Option<T> {
-    let mut handler = pin!(handler);
+async fn without_panic<T>(mut handler: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
         Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
         Ok(Poll::Pending) => Poll::Pending,

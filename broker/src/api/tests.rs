@@ -17,14 +17,15 @@ use crate::{
 
 #[tokio::test]
 async fn a_handler_that_panics_is_an_answer() {
-    assert_eq!(without_panic(async { 1 }).await, Some(1));
-    assert_eq!(without_panic::<()>(async { panic!("a bug") }).await, None);
+    assert_eq!(without_panic(pin!(async { 1 })).await, Some(1));
+    assert_eq!(without_panic::<()>(pin!(async { panic!("a bug") })).await, None);
     let listing = Request {
         key: ApiKey::ListGroups,
         version: 0,
         correlation_id: 7,
         client_id: None,
         body: Bytes::new(),
+        is_checked: false,
     };
     let refused = refuse(&listing, ErrorCode::UnknownServerError).unwrap();
     let bytes = refused.frame.unwrap().to_vec();
@@ -37,7 +38,8 @@ fn a_request_that_expects_no_answer_ends_its_connection() {
     // Produce, version 3: no transactional id, acks=0, a time-out, no topics.
     let body = Bytes::from_static(&[0xff, 0xff, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0]);
     let key = ApiKey::Produce;
-    let produce = Request { key, version: 3, correlation_id: 7, client_id: None, body };
+    let produce =
+        Request { key, version: 3, correlation_id: 7, client_id: None, body, is_checked: false };
     let refused = refuse(&produce, ErrorCode::ClusterAuthorizationFailed).unwrap();
     assert!(refused.frame.is_none());
     assert!(matches!(refused.then, Then::Close(_)));
@@ -60,7 +62,8 @@ fn no_request_makes_a_handler_panic() {
         let message = &schema::api(served.key as i16).unwrap().request;
         let body = Bytes::from(fill(message, version, &mut sparingly(&choices)));
         let client_id = Some(StrBytes::from_static_str("a"));
-        let request = Request { key: served.key, version, correlation_id: 7, client_id, body };
+        let (key, is_checked) = (served.key, false);
+        let request = Request { key, version, correlation_id: 7, client_id, body, is_checked };
         runtime.block_on(is_answered(request));
         Ok(())
     });
@@ -84,7 +87,8 @@ async fn is_answered(mut request: Request) {
         version: request.version,
     };
     let asked = request.clone();
-    let answered = without_panic(dispatch(&cx, &mut request));
+    let handler = pin!(dispatch(&cx, &mut request));
+    let answered = without_panic(handler);
     // One that waits has not panicked either.
     if let Ok(answered) = timeout(Duration::from_secs(3_600), answered).await {
         assert!(answered.is_some(), "this panicked: {asked:?}");

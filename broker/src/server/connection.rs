@@ -13,10 +13,10 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     task::yield_now,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
-use super::{Shared, greeting, queued::Share};
+use super::{Shared, greeting, idle::Idle, queued::Share};
 use crate::{
     api::{self, Answered, Session, Then},
     cluster::Clock,
@@ -72,6 +72,7 @@ pub(super) async fn serve(
     let share = shared.queued.share();
     let gives_way = share.gives_way();
     tokio::select! {
+        biased;
         ended = talk(stream, &session, shared, share, trace) => ended,
         () = gives_way.notified() => Err(Ended::TooMuchQueued(shared.queued.limit())),
     }
@@ -87,17 +88,16 @@ async fn talk(
     let settings = &shared.cluster.settings;
     let max_idle = u64::try_from(settings.connections_max_idle_ms).map(Duration::from_millis);
     // Kafka takes a negative value for never.
-    let max_idle = max_idle.unwrap_or(Duration::MAX);
+    let mut idle = Idle::new(max_idle.unwrap_or(Duration::MAX));
     let (read, mut write) = stream.into_split();
     let mut incoming = Incoming {
         socket: read,
         buffer: BytesMut::new(),
         share,
         limit: usize::try_from(settings.socket_request_max_bytes).unwrap_or(0),
-        max_idle,
         is_at_end: false,
     };
-    while let Some(frame) = incoming.frame().await? {
+    while let Some(frame) = incoming.frame(&mut idle).await? {
         let started = Clock::real_now();
         let answered = tokio::select! {
             biased;
@@ -110,7 +110,7 @@ async fn talk(
         }
         let Answered { frame: answer, then } = answered?;
         let bytes_out = match answer {
-            Some(answer) => write_frame(&mut write, answer, WRITE_TIMEOUT.min(max_idle)).await?,
+            Some(answer) => write_frame(&mut write, answer, WRITE_TIMEOUT.min(idle.max)).await?,
             None => 0,
         };
         tracing::debug!(remote = %session.remote, bytes_in = frame.len(), bytes_out, micros = took.as_micros(), "answered");
@@ -130,7 +130,7 @@ async fn answer(
     session: &Arc<Session>,
     frame: &Bytes,
 ) -> Result<Answered, Unreadable> {
-    let request = Request::parse(frame)?;
+    let mut request = Request::parse(frame)?;
     if !request.is_long() {
         return api::answer(&shared.cluster, session, request).await;
     }
@@ -173,8 +173,12 @@ async fn write_frame(
         if slices.is_empty() {
             return Ok(pieces.len());
         }
-        let written = timeout(patience, socket.write_vectored(&slices)).await;
-        let written = written.map_err(|_| Ended::ReadsNothing(patience))??;
+        let written = tokio::select! {
+            biased;
+            written = socket.write_vectored(&slices) => written?,
+            // The timer is made when the write has to wait.
+            () = async { sleep(patience).await } => return Err(Ended::ReadsNothing(patience)),
+        };
         if written == 0 {
             return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
@@ -188,13 +192,12 @@ struct Incoming {
     buffer: BytesMut,
     share: Share,
     limit: usize,
-    max_idle: Duration,
     is_at_end: bool,
 }
 
 impl Incoming {
     /// The next frame without its length; `None` when the client has left.
-    async fn frame(&mut self) -> Result<Option<Bytes>, Ended> {
+    async fn frame(&mut self, idle: &mut Idle) -> Result<Option<Bytes>, Ended> {
         loop {
             if let Some(frame) = self.take_frame()? {
                 return Ok(Some(frame));
@@ -207,8 +210,12 @@ impl Incoming {
                 };
             }
             self.share.set(self.buffer.len());
-            let max_idle = self.max_idle;
-            timeout(max_idle, self.read()).await.map_err(|_| Ended::Idle(max_idle))??;
+            idle.begin();
+            tokio::select! {
+                biased;
+                read = self.read() => read?,
+                () = idle.too_long() => return Err(Ended::Idle(idle.max)),
+            }
             if self.buffer.len() > TURN {
                 yield_now().await;
             }

@@ -3,6 +3,7 @@
 mod connection;
 mod connections;
 mod greeting;
+mod idle;
 mod queued;
 
 use std::{

@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<StrBytes>,
     pub(crate) body: Bytes,
+    /// The body is known to be what the schema says.
+    pub(crate) is_checked: bool,
 }
 
 impl Request {
@@ -55,6 +57,7 @@ impl Request {
             correlation_id: header.correlation_id,
             client_id,
             body: frame.slice(header.body..),
+            is_checked: false,
         })
     }
 
@@ -81,13 +84,14 @@ impl Request {
     }
 
     /// Has it so many parts that a handler takes long? A handler's work grows with them, not with bytes such as a
-    /// record's.
-    pub(crate) fn is_long(&self) -> bool {
+    /// record's. A short one is checked by this look, and needs no other.
+    pub(crate) fn is_long(&mut self) -> bool {
         /// A handler looks at as many in a millisecond or two.
         const MANY: usize = 1_000;
-        // Each takes a byte at least.
-        self.body.len() > MANY
-            && schema::has_more_elements(self.key as i16, self.version, &self.body, MANY)
+        let (key, version) = (self.key as i16, self.version);
+        let checked = schema::check_request_within(MANY, key, version, &self.body);
+        self.is_checked = checked.is_ok();
+        checked.is_err_and(|malformed| malformed.is_too_many())
     }
 
     /// Reads the body as a message of type `M`.
@@ -95,9 +99,11 @@ impl Request {
     /// # Errors
     ///
     /// A body that is not what the schema of this API and version says, byte for byte.
-    pub(crate) fn decode<M: Decodable>(&mut self) -> Result<M, Unreadable> {
-        schema::check_request(self.key as i16, self.version, &self.body).map_err(unreadable)?;
-        M::decode(&mut self.body, self.version).map_err(unreadable)
+    pub(crate) fn decode<M: Decodable>(&self) -> Result<M, Unreadable> {
+        if !self.is_checked {
+            schema::check_request(self.key as i16, self.version, &self.body).map_err(unreadable)?;
+        }
+        M::decode(&mut self.body.clone(), self.version).map_err(unreadable)
     }
 }
 

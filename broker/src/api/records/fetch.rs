@@ -77,9 +77,9 @@ struct Place<'a> {
 }
 
 fn find<'a>(cx: &Context, request: &'a FetchRequest) -> (Vec<Place<'a>>, Vec<Wanted>) {
-    let (mut places, mut all) = (Vec::new(), Vec::new());
-    let mut known = HashMap::new();
     let named = request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>();
+    let (mut places, mut all) = (Vec::with_capacity(named), Vec::with_capacity(named));
+    let mut known = HashMap::new();
     for topic in &request.topics {
         let wanted = wanted_of(cx, topic);
         for asked in &topic.partitions {

@@ -80,6 +80,12 @@ impl Malformed {
 }
 
 impl Malformed {
+    /// Did the look end at the most elements that it was to see?
+    pub(crate) fn is_too_many(&self) -> bool {
+        matches!(self.0.flaw, Flaw::TooMany(_))
+    }
+
+    #[cfg(test)]
     pub(super) fn flaw(&self) -> Flaw {
         self.0.flaw
     }

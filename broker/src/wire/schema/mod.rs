@@ -31,8 +31,8 @@ pub(crate) use table::{
 };
 #[cfg(test)]
 use walk::walk;
-use walk::walk_at_most;
 pub(crate) use walk::{Group, Label, Value, Visitor, walk_start};
+use walk::{MOST_ELEMENTS, walk_at_most};
 
 use malformed::Flaw;
 
@@ -40,15 +40,18 @@ use malformed::Flaw;
 ///
 /// Bytes behind it are ignored, as Kafka does: librdkafka 2.12 sends three with a Metadata request for all topics.
 pub(crate) fn check_request(api_key: i16, version: i16, body: &[u8]) -> Result<(), Malformed> {
-    let Some(api) = api(api_key) else { return Err(Flaw::UnknownApi(api_key).at(0)) };
-    walk_start(&api.request, version, body, &mut ()).map(drop)
+    check_request_within(MOST_ELEMENTS, api_key, version, body)
 }
 
-/// Has the request more elements in its arrays than that? The look ends there.
-pub(crate) fn has_more_elements(api_key: i16, version: i16, body: &[u8], limit: usize) -> bool {
-    let Some(api) = api(api_key) else { return false };
-    let walked = walk_at_most(&api.request, version, body, limit, &mut ());
-    walked.is_err_and(|malformed| matches!(malformed.flaw(), Flaw::TooMany(_)))
+/// The same, but the look ends when the arrays have more elements than `most`: see [`Malformed::is_too_many`].
+pub(crate) fn check_request_within(
+    most: usize,
+    api_key: i16,
+    version: i16,
+    body: &[u8],
+) -> Result<(), Malformed> {
+    let Some(api) = api(api_key) else { return Err(Flaw::UnknownApi(api_key).at(0)) };
+    walk_at_most(&api.request, version, body, most, &mut ()).map(drop)
 }
 
 /// The API with this key, if a broker's listener serves it and the codec knows it.

@@ -366,7 +366,7 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
 
 /// The most elements of all arrays of a message, and of its tagged fields. An element can take two bytes in a frame and a
 /// hundred in memory, so a frame within `socket.request.max.bytes` could otherwise become gigabytes.
-const MOST_ELEMENTS: usize = 1_000_000;
+pub(super) const MOST_ELEMENTS: usize = 1_000_000;
 
 /// Kafka's limit, also where a compact length could say more.
 const LONGEST_STRING: usize = i16::MAX as usize;
