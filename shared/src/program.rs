@@ -57,15 +57,17 @@ fn ended_by(error: &anyhow::Error) -> ExitCode {
 
 /// The error with its causes, on one line, with a full stop.
 fn sentence(error: &anyhow::Error) -> String {
-    let text = match error.downcast_ref::<io::Error>() {
-        // Everything else that can fail says what it is.
-        Some(error) => {
-            let reason = error.to_string();
-            let reason = reason.split(" (os error").next().unwrap_or_default();
-            format!("The output cannot be written: {reason}")
-        }
-        None => format!("{error:#}"),
-    };
+    // The outermost one: an error of a socket or a file has its context around it.
+    let text =
+        match error.chain().next().and_then(<dyn std::error::Error>::downcast_ref::<io::Error>) {
+            // Everything else that can fail says what it is.
+            Some(error) => {
+                let reason = error.to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default();
+                format!("The output cannot be written: {reason}")
+            }
+            None => format!("{error:#}"),
+        };
     if text.ends_with(['.', '?']) { text } else { format!("{text}.") }
 }
 
@@ -92,4 +94,21 @@ pub fn banner<L>(
     let _ = writeln!(lines, "{label:<7} {text}");
     let _ = write!(lines, "config  {} (--dump-config shows every value)", config.source());
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn only_an_error_without_context_is_one_of_the_output() {
+        let full: anyhow::Result<()> = Err(io::Error::from_raw_os_error(28).into());
+        let full = full.unwrap_err();
+        assert_eq!(sentence(&full), "The output cannot be written: No space left on device.");
+        let refused: io::Result<()> = Err(io::ErrorKind::ConnectionRefused.into());
+        let refused = refused.context("Does the service run?").unwrap_err();
+        assert_eq!(sentence(&refused), "Does the service run?: connection refused.");
+    }
 }
