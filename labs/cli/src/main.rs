@@ -140,7 +140,7 @@ async fn up_embedded(
     flags: &[String],
 ) -> Result<()> {
     if let Some(running) = embedded.running()? {
-        return already(&running, probe::ask(&running.bootstrap).await);
+        return already(&running, &probe::ask(&running.bootstrap).await);
     }
     if address.port == 9092 && docker.state().await?.is_running() {
         bail!(
@@ -160,7 +160,7 @@ async fn up_embedded(
 }
 
 /// A process that runs is not yet a broker that works: it may be frozen. Its own answer decides.
-fn already(running: &Running, answer: Answer) -> Result<()> {
+fn already(running: &Running, answer: &Answer) -> Result<()> {
     match answer {
         Answer::Kafka(_) => {
             say!("Already running: {running}");
