@@ -98,17 +98,14 @@ pub fn banner<L>(
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context as _;
-
     use super::*;
 
     #[test]
     fn only_an_error_without_context_is_one_of_the_output() {
-        let full: anyhow::Result<()> = Err(io::Error::from_raw_os_error(28).into());
-        let full = full.unwrap_err();
+        let full = io::Error::from_raw_os_error(28).into();
         assert_eq!(sentence(&full), "The output cannot be written: No space left on device.");
-        let refused: io::Result<()> = Err(io::ErrorKind::ConnectionRefused.into());
-        let refused = refused.context("Does the service run?").unwrap_err();
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let refused = anyhow::Error::from(refused).context("Does the service run?");
         assert_eq!(sentence(&refused), "Does the service run?: connection refused.");
     }
 }
