@@ -8,8 +8,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
+    indexmap::IndexMap,
     messages::{RequestHeader, ResponseHeader},
     protocol::{Decodable, Encodable, HeaderVersion, Request},
+    records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType},
 };
 
 /// How long a client waits for an answer before it gives up.
@@ -85,4 +87,27 @@ pub(crate) fn header(key: u8, version: u8, is_flexible: bool) -> Vec<u8> {
     let mut header = vec![0, key, 0, version, 0, 0, 0, 1, 0xff, 0xff];
     header.extend(is_flexible.then_some(0));
     header
+}
+
+/// A batch of one record without a key.
+pub(crate) fn batch_of_one(timestamp: i64, value: impl Into<Bytes>) -> Bytes {
+    let record = Record {
+        transactional: false,
+        control: false,
+        delete_horizon: false,
+        partition_leader_epoch: -1,
+        producer_id: -1,
+        producer_epoch: -1,
+        timestamp_type: TimestampType::Creation,
+        offset: 0,
+        sequence: -1,
+        timestamp,
+        key: None,
+        value: Some(value.into()),
+        headers: IndexMap::new(),
+    };
+    let mut batch = BytesMut::new();
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+    RecordBatchEncoder::encode(&mut batch, [&record], &options).unwrap();
+    batch.freeze()
 }

@@ -183,13 +183,7 @@ fn one_offset_committed_fetched_and_deleted_very_many_times() {
         let partitions = fetched.groups[0].topics.iter().flat_map(|topic| &topic.partitions);
         assert_eq!(partitions.count(), 1, "each partition once");
 
-        let partition = OffsetDeleteRequestPartition::default();
-        let asked = OffsetDeleteRequestTopic::default()
-            .with_name(topic())
-            .with_partitions(repeat_n(partition, TIMES).collect());
-        let delete =
-            OffsetDeleteRequest::default().with_group_id(group("g")).with_topics(vec![asked]);
-        assert_eq!(client.ask(0, &delete).unwrap().error_code, 0);
+        delete_offset_many_times(&mut client);
     });
 }
 
@@ -209,13 +203,7 @@ fn offsets_deleted_while_a_member_reads_very_many_topics() {
             .with_metadata(subscription.into());
         let request = joining("g", StrBytes::default()).with_protocols(vec![protocol]);
         assert_eq!(join(&mut client, &request).error_code, 0);
-        let partition = OffsetDeleteRequestPartition::default();
-        let asked = OffsetDeleteRequestTopic::default()
-            .with_name(topic())
-            .with_partitions(repeat_n(partition, TIMES).collect());
-        let delete =
-            OffsetDeleteRequest::default().with_group_id(group("g")).with_topics(vec![asked]);
-        assert_eq!(client.ask(0, &delete).unwrap().error_code, 0);
+        delete_offset_many_times(&mut client);
     });
 }
 
@@ -341,4 +329,14 @@ fn numbers_out_of_range_are_answered() {
             OffsetDeleteRequest::default().with_group_id(group("g")).with_topics(vec![asked]);
         assert_ne!(client.ask(0, &delete).unwrap().error_code, PANIC);
     }
+}
+
+/// Deletes the offset of one partition, which the request names very many times.
+fn delete_offset_many_times(client: &mut Client) {
+    let partition = OffsetDeleteRequestPartition::default();
+    let asked = OffsetDeleteRequestTopic::default()
+        .with_name(topic())
+        .with_partitions(repeat_n(partition, TIMES).collect());
+    let delete = OffsetDeleteRequest::default().with_group_id(group("g")).with_topics(vec![asked]);
+    assert_eq!(client.ask(0, &delete).unwrap().error_code, 0);
 }

@@ -6,23 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::{
-    indexmap::IndexMap,
     messages::{
         FetchRequest, ProduceRequest, TopicName,
         fetch_request::{FetchPartition, FetchTopic},
         produce_request::{PartitionProduceData, TopicProduceData},
     },
     protocol::StrBytes,
-    records::{
-        Compression, Record, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions,
-        TimestampType,
-    },
+    records::RecordBatchDecoder,
 };
 use mini_kafka::{Broker, Builder};
 
-use crate::client::Client;
+use crate::client::{Client, batch_of_one};
 
 pub(crate) const TOPIC: &str = "innocent";
 /// Rounds of a produce and a fetch beside the attack, at least.
@@ -154,25 +150,8 @@ fn topic() -> TopicName {
 }
 
 fn produce(number: i64) -> ProduceRequest {
-    let record = Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: -1,
-        producer_id: -1,
-        producer_epoch: -1,
-        timestamp_type: TimestampType::Creation,
-        offset: 0,
-        sequence: -1,
-        timestamp: 0,
-        key: None,
-        value: Some(Bytes::from(number.to_string())),
-        headers: IndexMap::new(),
-    };
-    let mut batch = BytesMut::new();
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    RecordBatchEncoder::encode(&mut batch, [&record], &options).unwrap();
-    let data = PartitionProduceData::default().with_records(Some(batch.freeze()));
+    let batch = batch_of_one(0, number.to_string());
+    let data = PartitionProduceData::default().with_records(Some(batch));
     let data = TopicProduceData::default().with_name(topic()).with_partition_data(vec![data]);
     ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![data])
 }

@@ -2,9 +2,8 @@
 
 use std::io::Write;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::{
-    indexmap::IndexMap,
     messages::{
         BrokerId, DeleteTopicsRequest, FetchRequest, ListOffsetsRequest, ProduceRequest, TopicName,
         delete_topics_request::DeleteTopicState,
@@ -13,12 +12,11 @@ use kafka_protocol::{
         produce_request::{PartitionProduceData, TopicProduceData},
     },
     protocol::StrBytes,
-    records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType},
 };
 use mini_kafka::Broker;
 
 use crate::{
-    client::{Client, frame},
+    client::{Client, batch_of_one, frame},
     innocent,
 };
 
@@ -152,25 +150,7 @@ fn fetch(name: &'static str, min_bytes: i32, max_wait: i32) -> FetchRequest {
 
 /// A batch of one record, of this time.
 fn batch(timestamp: i64) -> Bytes {
-    let record = Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: -1,
-        producer_id: -1,
-        producer_epoch: -1,
-        timestamp_type: TimestampType::Creation,
-        offset: 0,
-        sequence: -1,
-        timestamp,
-        key: None,
-        value: Some(Bytes::from_static(b"value")),
-        headers: IndexMap::new(),
-    };
-    let mut batch = BytesMut::new();
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    RecordBatchEncoder::encode(&mut batch, [&record], &options).unwrap();
-    batch.freeze()
+    batch_of_one(timestamp, "value")
 }
 
 /// A batch of one record whose value is 2^28 zeros, as far as there are any: 70 MB, packed into 70 KB. Its header

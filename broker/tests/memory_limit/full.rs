@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
-    indexmap::IndexMap,
     messages::{
         BrokerId, DeleteRecordsRequest, DeleteTopicsRequest, ListOffsetsRequest, ProduceRequest,
         TopicName,
@@ -18,11 +16,10 @@ use kafka_protocol::{
         produce_request::{PartitionProduceData, TopicProduceData},
     },
     protocol::StrBytes,
-    records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType},
 };
 use mini_kafka::{Broker, Trace};
 
-use crate::client::Client;
+use crate::client::{Client, batch_of_one};
 
 /// Longer than the longest time that a client waits before it tries again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,26 +101,8 @@ impl Full {
 
 /// Sends a record of so many bytes; 0, or the error that says that there is no room.
 pub(crate) fn send(client: &mut Client, topic: &'static str, partition: i32, len: usize) -> i16 {
-    let record = Record {
-        transactional: false,
-        control: false,
-        delete_horizon: false,
-        partition_leader_epoch: -1,
-        producer_id: -1,
-        producer_epoch: -1,
-        timestamp_type: TimestampType::Creation,
-        offset: 0,
-        sequence: -1,
-        timestamp: 0,
-        key: None,
-        value: Some(Bytes::from(vec![b'x'; len])),
-        headers: IndexMap::new(),
-    };
-    let mut batch = BytesMut::new();
-    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
-    RecordBatchEncoder::encode(&mut batch, [&record], &options).unwrap();
-    let data =
-        PartitionProduceData::default().with_index(partition).with_records(Some(batch.freeze()));
+    let batch = batch_of_one(0, vec![b'x'; len]);
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(batch));
     let data = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
     let request =
         ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![data]);
